@@ -1,0 +1,1 @@
+"""Modelyard: a Kubernetes operator for the whole life of a TensorFlow model."""

@@ -1,0 +1,140 @@
+"""ModelDeployment: which version is served, and how."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from modelyard.api.meta import (
+    Condition,
+    Digest,
+    Message,
+    Model,
+    ModelName,
+    ObjectMeta,
+    ObjectName,
+    Observed,
+    Resources,
+    ShortText,
+    Timestamp,
+)
+
+
+class ServingRuntime(StrEnum):
+    """The server program."""
+
+    TENSORFLOW_SERVING = "TensorFlowServing"
+
+
+class ServerSpec(Model):
+    """The server of each version; a change of this block is a rollout."""
+
+    runtime: ServingRuntime = ServingRuntime.TENSORFLOW_SERVING
+    """The server program."""
+
+    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    """Image of the server; the operator's default if absent."""
+
+    resources: Resources = Resources()
+    """CPU and memory of the server container."""
+
+    load_deadline_seconds: Annotated[int, Field(ge=10, le=86400)] = 900
+    """Seconds a version has to become ready before the rollout fails."""
+
+    drain_seconds: Annotated[int, Field(ge=0, le=600)] = 10
+    """Seconds a stopping server keeps answering while endpoints propagate."""
+
+
+class ModelDeploymentSpec(Model):
+    """Which version is served, and how."""
+
+    model_version_name: ObjectName
+    """The ModelVersion to serve: the only line that a release edits."""
+
+    server: ServerSpec = ServerSpec()
+    """The server of each version."""
+
+    replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    """Pods of the serving version."""
+
+
+class DeploymentPhase(StrEnum):
+    """Where a deployment is; for printing only."""
+
+    PENDING = "Pending"
+    PROGRESSING = "Progressing"
+    HEALTHY = "Healthy"
+    DEGRADED = "Degraded"
+
+
+class ServedVersion(Observed):
+    """One version that has pods."""
+
+    model_version_name: ObjectName
+    """Name of the ModelVersion."""
+
+    model_name: ModelName
+    """Model it is a version of."""
+
+    version: int
+    """Number within the model."""
+
+    revision: Annotated[str, Field(max_length=16)]
+    """Hash of artifact and server block: names its Deployment and Service."""
+
+    digest: Digest
+    """Manifest digest that the pods must serve."""
+
+    served_digest: Digest | None = None
+    """Manifest digest that the pods report."""
+
+    ready_replicas: int = 0
+    """Pods that passed their golden predictions."""
+
+    since: Timestamp
+    """When this role began."""
+
+
+class ModelDeploymentStatus(Observed):
+    """What the operator knows of a deployment."""
+
+    observed_generation: int = 0
+    """Generation of the spec that this status speaks of."""
+
+    phase: DeploymentPhase = DeploymentPhase.PENDING
+    """Where the deployment is; for printing only."""
+
+    replicas: int = 0
+    """Pods of the serving version, for the scale subresource."""
+
+    ready_replicas: int = 0
+    """Ready pods of the serving version."""
+
+    ready: ShortText | None = None
+    """Ready and wanted pods as `1/2`, for printing."""
+
+    selector: ShortText | None = None
+    """Label selector of the serving version's pods, for the scale subresource."""
+
+    stable: ServedVersion | None = None
+    """The version that gets the traffic."""
+
+    canary: ServedVersion | None = None
+    """The version that is coming up."""
+
+    blocked_version: ShortText | None = None
+    """Version and revision that failed to load; not tried again until the spec changes."""
+
+    message: Message | None = None
+    """The present obstacle in plain words."""
+
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    """The aspects of this deployment."""
+
+
+class ModelDeployment(Observed):
+    """A served model: one stable address, one version at a time."""
+
+    metadata: ObjectMeta
+    spec: ModelDeploymentSpec
+    status: ModelDeploymentStatus = ModelDeploymentStatus()

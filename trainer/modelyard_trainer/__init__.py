@@ -1,0 +1,1 @@
+"""The training program that Modelyard runs in a pod or on a laptop."""
