@@ -1,0 +1,1 @@
+"""The product's whole path on a real local Kubernetes: `make demo`."""

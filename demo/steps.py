@@ -1,0 +1,186 @@
+"""The steps of the demo, each with its time, and what they found."""
+
+import json
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from demo.cluster import ROOT, Cluster, StepFailed
+from demo.install import TENANT, digits
+
+TERMINAL = ("Complete", "Failed")
+
+
+@dataclass(slots=True)
+class Timings:
+    """Seconds per step, in order."""
+
+    console: Console
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Announce a step and keep its time."""
+        self.console.print(f"[bold cyan]==>[/] {title}")
+        started = time.monotonic()
+        yield
+        self.seconds[title] = time.monotonic() - started
+        self.console.print(f"    [green]done[/] in {self.seconds[title]:.1f} s")
+
+
+def condition(resource: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return a condition of an object, or an empty dict."""
+    conditions = resource.get("status", {}).get("conditions", [])
+    return next((c for c in conditions if c["type"] == kind), {})
+
+
+def holds(resource: dict[str, Any], kind: str) -> bool:
+    """Whether a condition is True for the present generation."""
+    found = condition(resource, kind)
+    return (
+        found.get("status") == "True"
+        and found.get("observedGeneration") == resource["metadata"]["generation"]
+    )
+
+
+def wait_for(
+    look: Callable[[], dict[str, Any] | None],
+    done: Callable[[dict[str, Any]], bool],
+    seconds: float,
+    show: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Look until `done`; raise StepFailed with the object's conditions after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            show(found)
+            if done(found):
+                return found
+        if time.monotonic() > deadline:
+            raise StepFailed(
+                f"not reached within {seconds:.0f} s; last seen:\n{_conditions(found)}"
+            )
+        time.sleep(0.5)
+
+
+def _conditions(resource: dict[str, Any] | None) -> str:
+    """Return the conditions of an object as lines."""
+    listed = (resource or {}).get("status", {}).get("conditions", [])
+    lines = [f"  {c['type']}={c['status']} {c['reason']}: {c.get('message', '')}" for c in listed]
+    return "\n".join(lines) or "  nothing"
+
+
+def apply_example(cluster: Cluster, file: str) -> None:
+    """Apply one of the examples in the demo's namespace."""
+    cluster.apply(ROOT / "examples" / file, "--namespace", TENANT)
+
+
+def watch_training(cluster: Cluster, name: str, console: Console) -> dict[str, Any]:
+    """Show a training's progress until it is terminal; return the object."""
+    columns = (
+        TextColumn("    {task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+    )
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=False) as bar:
+        task = bar.add_task("Pending", total=100)
+
+        def show(training: dict[str, Any]) -> None:
+            status = training.get("status", {})
+            phase = status.get("phase", "Pending")
+            percent = 100 if phase == "Succeeded" else status.get("progress", {}).get("percent", 0)
+            metrics = {m["name"]: m["value"] for m in status.get("metrics", [])}
+            shown = " ".join(f"{k}={v}" for k, v in metrics.items() if k.endswith("accuracy"))
+            bar.update(task, completed=percent, description=f"{phase:<12} {shown}")
+
+        return wait_for(
+            lambda: cluster.get("-n", TENANT, "mtrain", name),
+            lambda t: any(holds(t, kind) for kind in TERMINAL),
+            seconds=600,
+            show=show,
+        )
+
+
+def wait_ready(cluster: Cluster, name: str) -> dict[str, Any]:
+    """Wait until a ModelDeployment serves its version."""
+    return wait_for(
+        lambda: cluster.get("-n", TENANT, "mdep", name), lambda d: holds(d, "Ready"), seconds=300
+    )
+
+
+def one_sample() -> str:
+    """Return one held-out image with its label, as Npz in base64."""
+    held_out = np.load(BytesIO(digits()["eval"]))
+    buffer = BytesIO()
+    np.savez_compressed(buffer, image=held_out["image"][0], label=held_out["label"][0])
+    return b64encode(buffer.getvalue()).decode()
+
+
+def predict(cluster: Cluster, service: str, model: str) -> dict[str, Any]:
+    """Run the prediction client in a pod; return its answers."""
+    script = (Path(__file__).parent / "predict.py").read_text()
+    cluster.apply(json.dumps(_config_map(script)))
+    cluster.kubectl("-n", TENANT, "delete", "job", "predict", "--ignore-not-found", "--wait")
+    cluster.apply(json.dumps(_predict_job([service, model, one_sample()])))
+    wait_for(
+        lambda: cluster.get("-n", TENANT, "job", "predict"),
+        lambda job: any(c["status"] == "True" for c in job.get("status", {}).get("conditions", [])),
+        seconds=120,
+    )
+    log = cluster.kubectl("-n", TENANT, "logs", "job/predict")
+    answers: dict[str, Any] = json.loads(log.strip().splitlines()[-1])
+    return answers
+
+
+def _config_map(script: str) -> dict[str, Any]:
+    """Return the client's source as a ConfigMap."""
+    metadata = {"name": "predict", "namespace": TENANT}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": {"predict.py": script},
+    }
+
+
+def _predict_job(arguments: list[str]) -> dict[str, Any]:
+    """Return a Job that runs the client with the trainer's image."""
+    container = {
+        "name": "predict",
+        "image": "localhost/modelyard/trainer:dev",
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/opt/venv/bin/python", "/client/predict.py", *arguments],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": [{"name": "client", "mountPath": "/client"}],
+    }
+    pod = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": [{"name": "client", "configMap": {"name": "predict"}}],
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "predict", "namespace": TENANT},
+        "spec": {"backoffLimit": 2, "template": {"spec": pod}},
+    }
