@@ -1,0 +1,133 @@
+"""Plain Kubernetes JSON in, the few fields that planners read out.
+
+Called by whoever observes the cluster. Nothing raises: a field that a newer or older API server
+leaves out reads as its zero value.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from modelyard.api import names
+from modelyard.plan.observed import ContainerView, JobView, PodView, ServiceView, WorkloadView
+
+Json = dict[str, Any]
+
+
+def job_view(raw: Json) -> JobView:
+    """Read the Job of one attempt."""
+    meta, status = _metadata(raw), raw.get("status") or {}
+    failed = _condition(status, "Failed")
+    return JobView(
+        name=meta.get("name", ""),
+        uid=meta.get("uid", ""),
+        attempt=_attempt(meta),
+        complete=bool(_condition(status, "Complete")),
+        failed=bool(failed),
+        failure_reason=failed.get("reason", ""),
+        failure_message=failed.get("message", ""),
+        deleting=_deleting(meta),
+        active=status.get("active") or 0,
+    )
+
+
+def pod_view(raw: Json) -> PodView:
+    """Read a pod of a training or of a served revision."""
+    meta, status = _metadata(raw), raw.get("status") or {}
+    return PodView(
+        name=meta.get("name", ""),
+        uid=meta.get("uid", ""),
+        phase=status.get("phase") or "Pending",
+        node_name=(raw.get("spec") or {}).get("nodeName") or "",
+        pod_ip=status.get("podIP") or "",
+        ready=bool(_condition(status, "Ready")),
+        deleting=_deleting(meta),
+        attempt=_attempt(meta),
+        revision=_label(meta, names.LABEL_VERSION),
+        unschedulable=_unschedulable(status),
+        disrupted=_condition(status, "DisruptionTarget").get("reason", ""),
+        containers=tuple(_containers(status)),
+    )
+
+
+def workload_view(raw: Json) -> WorkloadView:
+    """Read the Deployment of one served revision."""
+    meta, status = _metadata(raw), raw.get("status") or {}
+    wanted = (raw.get("spec") or {}).get("replicas")
+    return WorkloadView(
+        name=meta.get("name", ""),
+        uid=meta.get("uid", ""),
+        revision=_label(meta, names.LABEL_VERSION),
+        replicas=1 if wanted is None else wanted,
+        ready_replicas=status.get("readyReplicas") or 0,
+        generation=meta.get("generation") or 0,
+        observed_generation=status.get("observedGeneration") or 0,
+        deleting=_deleting(meta),
+    )
+
+
+def service_view(raw: Json) -> ServiceView:
+    """Read a Service of a deployment; its revision is what the selector picks."""
+    meta = _metadata(raw)
+    selector = (raw.get("spec") or {}).get("selector") or {}
+    return ServiceView(
+        name=meta.get("name", ""),
+        uid=meta.get("uid", ""),
+        revision=selector.get(names.LABEL_VERSION, ""),
+        deleting=_deleting(meta),
+    )
+
+
+def _metadata(raw: Json) -> Json:
+    return raw.get("metadata") or {}
+
+
+def _label(meta: Json, label: str) -> str:
+    return str((meta.get("labels") or {}).get(label, ""))
+
+
+def _attempt(meta: Json) -> int:
+    text = _label(meta, names.LABEL_ATTEMPT)
+    return int(text) if text.isdecimal() else 0
+
+
+def _deleting(meta: Json) -> bool:
+    return bool(meta.get("deletionTimestamp"))
+
+
+def _condition(status: Json, kind: str) -> Json:
+    """Return the condition of that type if it is True, else an empty dict."""
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == kind and condition.get("status") == "True":
+            return dict(condition)
+    return {}
+
+
+def _unschedulable(status: Json) -> str:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return condition.get("message") or condition.get("reason") or "not scheduled"
+    return ""
+
+
+def _containers(status: Json) -> Iterable[ContainerView]:
+    for group in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(group) or ():
+            yield _container(container)
+
+
+def _container(raw: Json) -> ContainerView:
+    state = raw.get("state") or {}
+    waiting = state.get("waiting") or {}
+    ended = state.get("terminated") or (raw.get("lastState") or {}).get("terminated") or {}
+    return ContainerView(
+        name=raw.get("name", ""),
+        ready=bool(raw.get("ready")),
+        restarts=raw.get("restartCount") or 0,
+        waiting_reason=waiting.get("reason", ""),
+        waiting_message=waiting.get("message", ""),
+        running="running" in state,
+        exit_code=ended.get("exitCode"),
+        termination_reason=ended.get("reason", ""),
+        termination_message=ended.get("message", ""),
+        image_id=raw.get("imageID") or "",
+    )
