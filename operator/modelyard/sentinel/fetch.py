@@ -90,7 +90,7 @@ def _retried(work: Callable[[], None], sleep: Callable[[float], None]) -> None:
 
 
 def _waits() -> Iterator[float]:
-    """Yield the waits between attempts: doubling, with jitter, so that pods do not march in step."""
+    """Yield the waits between attempts: doubling, with jitter, so that pods spread out."""
     for attempt in range(ATTEMPTS - 1):
         yield min(LONGEST_WAIT, FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1)  # noqa: S311
 

@@ -62,7 +62,10 @@ def mismatch(sample: GoldenSample, reply: JsonValue, tolerance: Tolerance) -> st
     if outputs.keys() != sample.outputs.keys():
         return f"expected the outputs {_names(sample.outputs)}, got {_names(outputs)}"
     for name, expected in sample.outputs.items():
-        if found := next(_differences(expected, outputs[name], tolerance, ""), None):
+        found = _shape_difference(expected, outputs[name]) or next(
+            _differences(expected, outputs[name], tolerance, ""), None
+        )
+        if found:
             return f"output {name!r}{found}"
     return None
 
@@ -76,6 +79,12 @@ def shape_of(value: JsonValue) -> tuple[int, ...]:
     if not isinstance(value, list):
         return ()
     return (len(value), *(shape_of(value[0]) if value else ()))
+
+
+def _shape_difference(expected: JsonValue, got: JsonValue) -> str | None:
+    """Compare the whole shapes first: a message about one index would hide a wrong batch."""
+    wanted, found = list(shape_of(expected)), list(shape_of(got))
+    return None if wanted == found else f": expected the shape {wanted}, got {found}"
 
 
 def _differences(
@@ -92,8 +101,7 @@ def _list_differences(
     expected: JsonValue, got: JsonValue, tolerance: Tolerance, where: str
 ) -> Iterator[str]:
     if not (isinstance(expected, list) and isinstance(got, list)) or len(expected) != len(got):
-        wanted, found = list(shape_of(expected)), list(shape_of(got))
-        yield f"{where}: expected the shape {wanted}, got {found}"
+        yield where + (_shape_difference(expected, got) or ": expected another nesting")
         return
     for index, (left, right) in enumerate(zip(expected, got, strict=True)):
         yield from _differences(left, right, tolerance, f"{where}[{index}]")
