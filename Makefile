@@ -12,7 +12,7 @@ REGISTRY ?=
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo test test-fast prove lint fmt generate verify cluster-up cluster-down \
+.PHONY: help demo test test-e2e test-fast prove lint fmt generate verify cluster-up cluster-down \
         cluster-status images load push bench conformance clean
 
 help: ## Show this list
@@ -33,9 +33,11 @@ $(STAMP): $(VENV)/bin/uv pyproject.toml uv.lock
 demo: $(STAMP) ## Train, gate, register and serve a model on a real local Kubernetes
 	@$(RUN) -m demo
 
-test: $(STAMP) ## Everything that proves the product: unit, simulation, API, end to end
-	@$(RUN) -m localcluster build
-	@$(RUN) -m pytest -m "not bench" --durations=15
+test: $(STAMP) ## Everything that proves the product: unit, simulation, API
+	@$(RUN) -m pytest -m "not bench and not e2e" --durations=15
+
+test-e2e: $(STAMP) ## The product on the local Kubernetes (root, Linux)
+	@$(RUN) -m pytest -m e2e --durations=15
 
 test-fast: $(STAMP) ## Unit tests and simulation only: no cluster, no root
 	@$(RUN) -m pytest -m "not bench and not api and not e2e"
