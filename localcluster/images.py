@@ -1,0 +1,176 @@
+"""Build container images from `images/NAME/Containerfile`, each once for the same inputs.
+
+The result is an OCI archive in the cache. Its file name holds a hash of the Containerfile, of every
+file that it copies, and of the base image, so unchanged inputs are found and not built again.
+"""
+
+import json
+import shutil
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from localcluster import prerequisites, toolbox
+from localcluster.binaries import Progress
+from localcluster.commands import run
+from localcluster.containerfile import copied_sources
+from localcluster.errors import Refused
+from localcluster.fingerprint import fingerprint
+from localcluster.folders import REPOSITORY, cache_root, locked
+from localcluster.prepared import PREPARED
+
+SOURCES = REPOSITORY / "images"
+REGISTRY = "localhost/modelyard"
+BASE = f"{REGISTRY}/base:trixie"
+TAG = "dev"
+KEEP_ARCHIVES = 3
+
+
+def known() -> list[str]:
+    """Return the images that have a Containerfile; `base` first, since others need it."""
+    found = sorted(file.parent.name for file in SOURCES.glob("*/Containerfile"))
+    return sorted(found, key=lambda name: name != "base")
+
+
+def select(names: list[str]) -> list[str]:
+    """Return the images meant by names on a command line; `all` means every one.
+
+    Raises:
+        Refused: a name has no Containerfile.
+    """
+    if names == ["all"]:
+        return known()
+    if unknown := set(names) - set(known()):
+        raise Refused(f"no image {', '.join(sorted(unknown))}", f"choose of {', '.join(known())}")
+    return names
+
+
+def reference(name: str) -> str:
+    """Return the name that pods use, such as `localhost/modelyard/operator:dev`."""
+    return BASE if name == "base" else f"{REGISTRY}/{name}:{TAG}"
+
+
+def image_key(name: str) -> str:
+    """Return the hash of everything an image is made from."""
+    text = (SOURCES / name / "Containerfile").read_text()
+    settings = [name, *PREPARED[name][1]] if name in PREPARED else [name, image_key("base")]
+    return fingerprint(_inputs(name, text), settings, base=REPOSITORY)
+
+
+def archive(name: str) -> Path:
+    """Return where an image's archive is, or will be."""
+    return cache_root() / "images" / f"{name}-{image_key(name)}.tar"
+
+
+def build(name: str, progress: Progress = print) -> Path:
+    """Build an image unless its inputs are unchanged; return its OCI archive.
+
+    Raises:
+        Refused: a program is missing or a step of the Containerfile failed.
+    """
+    target = archive(name)
+    if target.exists():
+        return target
+    prerequisites.install(prerequisites.IMAGE_PROGRAMS, progress)
+    if name not in PREPARED:
+        build("base", progress)
+    with locked(target.parent / f".{name}.lock"):
+        if not target.exists():
+            _build(name, target, progress)
+    return target
+
+
+def push(name: str, registry: str, progress: Progress = print) -> str:
+    """Push an image to `REGISTRY/NAME:dev` and return that reference."""
+    found = build(name, progress)
+    target = f"{registry.rstrip('/')}/{name}:{TAG}"
+    _buildah("push", reference(name), f"docker://{target}", source=found)
+    return target
+
+
+def archive_digest(path: Path) -> str:
+    """Return the digest of the manifest in an OCI archive, such as `sha256:…`."""
+    with tarfile.open(path) as file:
+        index = file.extractfile("index.json")
+        if index is None:
+            raise Refused(f"{path} is not an OCI archive", "delete it and build again")
+        return str(json.loads(index.read())["manifests"][0]["digest"])
+
+
+def _inputs(name: str, containerfile: str) -> Iterator[Path]:
+    """Return the files an image is made from.
+
+    A prepared image depends on its own folder, any other on what its Containerfile copies.
+    """
+    if name in PREPARED:
+        yield SOURCES / name
+        return
+    yield SOURCES / name / "Containerfile"
+    for pattern in copied_sources(containerfile):
+        found = list(REPOSITORY.glob(pattern.strip("/").removeprefix("./")))
+        if not found:
+            raise Refused(f"images/{name} copies {pattern}, which does not exist", "correct it")
+        yield from found
+
+
+def _build(name: str, target: Path, progress: Progress) -> None:
+    progress(f"building image {name}")
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="modelyard-", dir=cache_root()) as folder:
+        context = REPOSITORY
+        if name in PREPARED:
+            context = Path(folder)
+            PREPARED[name][0](context)
+        _bud(name, context)
+    half_built = target.with_suffix(".building")
+    half_built.unlink(missing_ok=True)
+    destination = f"oci-archive:{half_built}:{reference(name)}"
+    _buildah("push", "--quiet", "--disable-compression", reference(name), destination)
+    half_built.rename(target)
+    _forget_old(name)
+    size = target.stat().st_size / 1e6
+    progress(f"built image {name} in {time.monotonic() - started:.0f} s, {size:.0f} MB")
+
+
+def _bud(name: str, context: Path) -> None:
+    volumes = [f"--volume={volume}" for volume in toolbox.build_volumes()]
+    _buildah(
+        "bud",
+        "--quiet",
+        "--isolation=chroot",
+        "--network=host",
+        "--layers",
+        "--pull-never",
+        f"--build-arg=BASE={BASE}",
+        f"--ignorefile={SOURCES / 'containerignore'}",
+        *([] if name in PREPARED else volumes),
+        f"--tag={reference(name)}",
+        f"--file={SOURCES / name / 'Containerfile'}",
+        str(context),
+    )
+
+
+def _buildah(*arguments: str, source: Path | None = None) -> None:
+    """Run buildah with a storage of our own; take an image that it forgot from its archive."""
+    storage = cache_root() / "buildah"
+    flags = (f"--root={storage / 'storage'}", f"--runroot={storage / 'run'}")
+    if source:
+        run("buildah", *flags, "pull", "--quiet", f"oci-archive:{source}")
+    run("buildah", *flags, *arguments)
+
+
+def _forget_old(name: str) -> None:
+    found = sorted(
+        (cache_root() / "images").glob(f"{name}-????????????????.tar"),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
+    for old in found[KEEP_ARCHIVES:]:
+        old.unlink()
+
+
+def remove_storage() -> None:
+    """Remove buildah's layers; archives stay, the next build starts from them afresh."""
+    shutil.rmtree(cache_root() / "buildah", ignore_errors=True)

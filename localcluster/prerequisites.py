@@ -1,0 +1,92 @@
+"""What the machine must offer: rights, and a few Debian packages."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from localcluster.commands import attempt, run
+from localcluster.errors import Refused
+
+# Program to the Debian package that brings it.
+NODE_PROGRAMS = {
+    "runc": "runc",
+    "nft": "nftables",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "mount": "mount",
+}
+IMAGE_PROGRAMS = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "cc": "gcc"}
+CAP_SYS_ADMIN = 21
+# Over these folders the node mounts its own; the state of a cluster may not lie below one.
+OVERLAID = (Path("/run"), Path("/var/lib"), Path("/var/log"))
+
+
+def missing_packages(programs: dict[str, str]) -> list[str]:
+    """Return the packages of those programs that are not on the PATH."""
+    search = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    return sorted(
+        {package for name, package in programs.items() if not shutil.which(name, path=search)}
+    )
+
+
+def install(programs: dict[str, str], progress: Callable[[str], None]) -> None:
+    """Install the packages of missing programs with apt-get.
+
+    Raises:
+        Refused: something is missing and this is not root, or not Debian.
+    """
+    packages = missing_packages(programs)
+    if not packages:
+        return
+    if os.geteuid() or not shutil.which("apt-get"):
+        raise Refused(f"{', '.join(packages)} missing", f"install: {' '.join(packages)}")
+    progress(f"installing {' '.join(packages)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run("apt-get", "update", "-qq", env=environment)
+    flags = ("-qq", "-y", "--no-install-recommends")
+    run("apt-get", "install", *flags, *packages, env=environment)
+
+
+def check_rights() -> None:
+    """Check that this process may make namespaces.
+
+    Raises:
+        Refused: it may not.
+    """
+    if os.geteuid():
+        raise Refused(
+            "a local cluster needs root",
+            'run it with `sudo -E env "PATH=$PATH"`, or use --provider current',
+        )
+    status = Path("/proc/self/status").read_text()
+    effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    if not int(effective.split()[1], 16) >> CAP_SYS_ADMIN & 1:
+        raise Refused(
+            "CAP_SYS_ADMIN is missing",
+            "run the container privileged, or use --provider current",
+        )
+
+
+def check_bridge_filter() -> None:
+    """Check that packets between pods of one bridge pass the firewall, as Services need.
+
+    Raises:
+        Refused: the kernel lacks br_netfilter.
+    """
+    setting = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if not setting.exists() and not attempt("modprobe", "br_netfilter"):
+        raise Refused("the kernel module br_netfilter is missing", "run `modprobe br_netfilter`")
+
+
+def check_state_folder(root: Path, overlaid: Iterable[Path] = OVERLAID) -> None:
+    """Check that a state folder does not lie where the node mounts its own folders.
+
+    Raises:
+        Refused: it does.
+    """
+    for folder in overlaid:
+        if root.resolve().is_relative_to(folder):
+            raise Refused(f"{root} lies below {folder}", "set MODELYARD_CACHE to another folder")
