@@ -77,6 +77,9 @@ class Tombstone(Model):
     files: tuple[str, ...] = ()
     """Paths that still have to be deleted."""
 
+    superseded_by: int | None = None
+    """Attempt of the same training that took another number instead; None: given up for good."""
+
 
 def canonical_json(value: object) -> bytes:
     """Return the one JSON text of `value`: sorted keys, no spaces, UTF-8."""

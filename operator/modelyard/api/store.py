@@ -50,6 +50,25 @@ class StoreSettings(Model):
         return any(location.startswith(p.replace("{namespace}", namespace)) for p in allowed)
 
 
+class LocalStoreSettings(StoreSettings):
+    """A folder that stands in for S3 when a trainer runs on a laptop.
+
+    The operator's configuration and the CRDs know `StoreSettings` only, so neither can name a
+    folder of the machine they run on.
+    """
+
+    endpoint: Annotated[str, Field(pattern=r"^file:///[^\s]+$", max_length=512)]
+    """URL of the folder; each bucket is a folder below it."""
+
+    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]$")] = "local"
+    """Folder that holds checkpoints and versions."""
+
+    @property
+    def folder(self) -> str:
+        """Path of the folder."""
+        return self.endpoint.removeprefix("file://")
+
+
 @dataclass(frozen=True, slots=True)
 class ModelKeys:
     """The keys of one model: `<prefix><namespace>/<model>/…`.

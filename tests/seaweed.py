@@ -1,0 +1,159 @@
+"""A real S3 service for tests: SeaweedFS on loopback ports of its own, with credentials.
+
+Use `running(folder)` directly, or the fixtures `seaweed` and `bucket` of `tests.plugins.seaweed`.
+"""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sysconfig
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3.session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from modelyard.api.store import StoreSettings
+from modelyard.store.client import S3Store, connect
+from modelyard.store.credentials import Credentials
+
+PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3", "s3.grpc")
+READY_SECONDS = 60
+SWITCHED_OFF = (
+    "-master.telemetry=false",
+    "-webdav=false",
+    "-admin.ui=false",
+    "-s3.port.iceberg=0",
+    "-s3.port.lance=0",
+    "-s3.autoCreateBucket=false",
+)
+
+
+@dataclass(frozen=True)
+class Seaweed:
+    """A running service."""
+
+    endpoint: str
+    credentials: Credentials
+    reader: Credentials
+    """An identity that may only read and list."""
+    process: subprocess.Popen[bytes]
+
+    def settings(self, bucket: str, **changes: Any) -> StoreSettings:
+        """Return the settings of a bucket."""
+        return StoreSettings(endpoint=self.endpoint, bucket=bucket, **changes)
+
+    def store(self, bucket: str) -> S3Store:
+        """Return a store with all rights."""
+        store = connect(self.settings(bucket), self.credentials)
+        assert isinstance(store, S3Store)
+        return store
+
+    def client(self) -> Any:
+        """Return a plain boto3 client."""
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=self.credentials.access_key,
+            aws_secret_access_key=self.credentials.secret_key,
+        )
+
+    def make_bucket(self) -> str:
+        """Create a bucket and return its name."""
+        name = f"test-{uuid4().hex[:12]}"
+        client = self.client()
+        with closing(client):
+            client.create_bucket(Bucket=name)
+        return name
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Seaweed]:
+    """Run SeaweedFS with its files below `folder` until the block ends."""
+    keys = [Credentials(name, secrets.token_hex(16)) for name in ("modelyard", "reader")]
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "s3.json"
+    config.write_text(
+        json.dumps({"identities": [_identity(*pair) for pair in zip(keys, RIGHTS, strict=True)]})
+    )
+    ports = free_ports(len(PORTS))
+    with (folder / "weed.log").open("wb") as log:
+        process = subprocess.Popen(
+            _command(folder, config, dict(zip(PORTS, ports, strict=True))),
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env={"PATH": os.defpath, "HOME": str(folder), "GOMEMLIMIT": "512MiB"},
+        )
+    seaweed = Seaweed(f"http://127.0.0.1:{ports[PORTS.index('s3')]}", *keys, process)
+    try:
+        _wait_until_ready(seaweed, folder / "weed.log")
+        yield seaweed
+    finally:
+        stop(process)
+
+
+RIGHTS = (("Admin", "Read", "Write", "List", "Tagging"), ("Read", "List"))
+
+
+def _identity(keys: Credentials, actions: tuple[str, ...]) -> dict[str, Any]:
+    pair = {"accessKey": keys.access_key, "secretKey": keys.secret_key}
+    return {"name": keys.access_key, "credentials": [pair], "actions": list(actions)}
+
+
+def _command(folder: Path, config: Path, ports: dict[str, int]) -> list[str]:
+    weed = str(Path(sysconfig.get_path("scripts")) / "weed")
+    flags = [
+        f"-{name.replace('.grpc', '.port.grpc') if '.' in name else name + '.port'}={port}"
+        for name, port in ports.items()
+    ]
+    (folder / "objects").mkdir(exist_ok=True)
+    place = [f"-dir={folder / 'objects'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    return [weed, "mini", *place, f"-s3.config={config}", *flags, *SWITCHED_OFF]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that are free now, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _wait_until_ready(seaweed: Seaweed, log: Path) -> None:
+    """Wait until a write succeeds: the S3 port opens before the volumes are there."""
+    deadline = threading.Event()
+    timer = threading.Timer(READY_SECONDS, deadline.set)
+    timer.daemon = True
+    timer.start()
+    client = seaweed.client()
+    with closing(client):
+        while not deadline.is_set() and seaweed.process.poll() is None:
+            with suppress(ClientError, BotoCoreError):
+                client.create_bucket(Bucket="ready")
+                client.put_object(Bucket="ready", Key="ready", Body=b"ready")
+                timer.cancel()
+                return
+            deadline.wait(0.1)
+    timer.cancel()
+    raise AssertionError(f"SeaweedFS did not start:\n{log.read_text()[-4000:]}")
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float = 10) -> None:
+    """End a process, by force if it does not end itself in time."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
