@@ -45,14 +45,12 @@ def fetch(config: ServeConfig, models: Path, sleep: Callable[[float], None] = ti
         version=config.version,
         manifest_digest=config.manifest_digest,
     )
+    if folders.artifact.is_dir() and read_receipt(folders.receipt) == receipt:
+        _log.info("%s %s is complete already", config.model_name, config.version)
+        return
     try:
-        if folders.artifact.is_dir() and read_receipt(folders.receipt) == receipt:
-            _log.info("%s %s is complete already", config.model_name, config.version)
-            return
-        folders.config.mkdir(parents=True, exist_ok=True)
         _retried(lambda: _fetch_once(config, folders), sleep)
-        _write(folders.monitoring, MONITORING.encode())
-        _write(folders.receipt, receipt.model_dump_json(by_alias=True).encode())
+        _finish(folders, receipt)
     except Refused as refusal:
         raise Stopped(ExitCode.DATA_ERROR, f"{refusal.reason}: {refusal}") from refusal
     except OSError as error:
@@ -60,16 +58,32 @@ def fetch(config: ServeConfig, models: Path, sleep: Callable[[float], None] = ti
 
 
 def _fetch_once(config: ServeConfig, folders: Folders) -> None:
-    """Fetch, verify, and rename into place.
-
-    What stands there without a receipt was left by a fetcher that died: it is fetched again.
-    """
+    """Bring the version into place; what an earlier fetcher left is checked or taken up."""
     keys = ModelKeys(config.store.prefix, config.namespace, config.model_name)
-    if folders.artifact.exists():
-        shutil.rmtree(folders.artifact)
-    folders.artifact.parent.mkdir(parents=True, exist_ok=True)
     store = connect(config.store)
     fetch_version(store, keys, config.version, config.manifest_digest, folders.artifact)
+
+
+def _finish(folders: Folders, receipt: FetchReceipt) -> None:
+    """Write the small files, the receipt last: it says that all the rest is on the disk.
+
+    The volume outlives a crash of the node and the page cache does not, hence the flush.
+    """
+    for path in folders.artifact.rglob("*"):
+        _flush(path)
+    _flush(folders.artifact.parent)
+    folders.config.mkdir(parents=True, exist_ok=True)
+    _write(folders.monitoring, MONITORING.encode())
+    _write(folders.receipt, receipt.model_dump_json(by_alias=True).encode())
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file or the entries of a directory are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _retried(work: Callable[[], None], sleep: Callable[[float], None]) -> None:
@@ -98,10 +112,8 @@ def _waits() -> Iterator[float]:
 def _write(path: Path, content: bytes) -> None:
     """Write a small file so that readers see all of it or nothing."""
     staged = path.with_name(path.name + ".part")
-    with staged.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    staged.write_bytes(content)
+    _flush(staged)
     staged.replace(path)
 
 

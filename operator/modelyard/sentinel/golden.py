@@ -57,15 +57,18 @@ def named_outputs(reply: JsonValue, expected: Mapping[str, JsonValue]) -> dict[s
 
 
 def mismatch(sample: GoldenSample, reply: JsonValue, tolerance: Tolerance) -> str | None:
-    """Return the first difference between a reply and its record in words, or None."""
+    """Return the first difference between a reply and its record in words, or None.
+
+    Whole shapes are compared before values: a message about one index would hide a wrong batch.
+    """
     outputs = named_outputs(reply, sample.outputs)
     if outputs.keys() != sample.outputs.keys():
         return f"expected the outputs {_names(sample.outputs)}, got {_names(outputs)}"
     for name, expected in sample.outputs.items():
-        found = _shape_difference(expected, outputs[name]) or next(
-            _differences(expected, outputs[name], tolerance, ""), None
-        )
-        if found:
+        got = outputs[name]
+        if shape_of(expected) != shape_of(got):
+            return f"output {name!r}{_shapes(expected, got)}"
+        if found := next(_differences(expected, got, tolerance, ""), None):
             return f"output {name!r}{found}"
     return None
 
@@ -79,12 +82,6 @@ def shape_of(value: JsonValue) -> tuple[int, ...]:
     if not isinstance(value, list):
         return ()
     return (len(value), *(shape_of(value[0]) if value else ()))
-
-
-def _shape_difference(expected: JsonValue, got: JsonValue) -> str | None:
-    """Compare the whole shapes first: a message about one index would hide a wrong batch."""
-    wanted, found = list(shape_of(expected)), list(shape_of(got))
-    return None if wanted == found else f": expected the shape {wanted}, got {found}"
 
 
 def _differences(
@@ -101,7 +98,7 @@ def _list_differences(
     expected: JsonValue, got: JsonValue, tolerance: Tolerance, where: str
 ) -> Iterator[str]:
     if not (isinstance(expected, list) and isinstance(got, list)) or len(expected) != len(got):
-        yield where + (_shape_difference(expected, got) or ": expected another nesting")
+        yield where + _shapes(expected, got)
         return
     for index, (left, right) in enumerate(zip(expected, got, strict=True)):
         yield from _differences(left, right, tolerance, f"{where}[{index}]")
@@ -114,6 +111,10 @@ def _same(expected: JsonValue, got: JsonValue, tolerance: Tolerance) -> bool:
     if isinstance(expected, int | float) and isinstance(got, int | float):
         return tolerance.holds(expected, got)
     return expected == got
+
+
+def _shapes(expected: JsonValue, got: JsonValue) -> str:
+    return f": expected the shape {list(shape_of(expected))}, got {list(shape_of(got))}"
 
 
 def _names(outputs: Mapping[str, JsonValue] | Sequence[str]) -> str:

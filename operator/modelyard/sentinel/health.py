@@ -72,10 +72,10 @@ def seen(health: Health, load: LoadState, requests: int) -> Health:
             return replace(answered, verdict=GoldenVerdict.PENDING, message=_loading(load))
 
 
-def judged(health: Health, fault: str | None) -> Health:
-    """Record the outcome of the golden predictions: None is a pass."""
+def judged(health: Health, fault: str | None, requests: int) -> Health:
+    """Record the outcome of the golden predictions (None is a pass) and the counter after them."""
     verdict = GoldenVerdict.PASSED if fault is None else GoldenVerdict.FAILED
-    return replace(health, verdict=verdict, message=fault or "")
+    return replace(health, verdict=verdict, message=fault or "", requests=requests)
 
 
 def _loading(load: LoadState) -> str:

@@ -86,7 +86,8 @@ class Sentinel:
 
     async def _drain(self, _: web.Request) -> web.Response:
         """The server's preStop hook: answered when it may stop."""
-        drained = await drain(self._others_requests, self._config.drain_seconds)
+        with self._watch.hushed():
+            drained = await drain(self._others_requests, self._config.drain_seconds)
         level = logging.INFO if drained.quiet else logging.WARNING
         _log.log(level, "drained after %.1f s: %s", drained.seconds, drained.reason)
         return web.json_response(

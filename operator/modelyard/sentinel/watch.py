@@ -1,7 +1,9 @@
 """The sentinel's loop: look at the server, and ask the golden predictions once per server start."""
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,7 +14,14 @@ from modelyard.sentinel import health as beliefs
 from modelyard.sentinel.folders import Folders
 from modelyard.sentinel.golden import GoldenFile, mismatch
 from modelyard.sentinel.health import Health
-from modelyard.sentinel.server import Gone, ModelServer, PredictionRefused, Silent
+from modelyard.sentinel.server import (
+    AVAILABLE,
+    Gone,
+    LoadState,
+    ModelServer,
+    PredictionRefused,
+    Silent,
+)
 
 STARTING_INTERVAL = 0.25
 """Seconds between two looks until the server is ready: they delay every rollout."""
@@ -37,6 +46,7 @@ class Watch:
         self._server = server
         self._health = Health()
         self._own_requests = 0
+        self._hushes = 0
 
     @property
     def health(self) -> Health:
@@ -58,16 +68,36 @@ class Watch:
         """Look once, and ask the golden predictions if they are due."""
         before = self._health
         try:
-            load = await self._server.load_state()
+            load = await self._load_state()
             requests = await self._server.request_count()
             self._take(beliefs.seen(before, load, requests), forgotten=requests < before.requests)
             if self._health.due:
-                self._take(beliefs.judged(self._health, await self._golden_fault()))
+                await self._judge()
         except Gone as error:
             self._take(beliefs.gone(str(error)), forgotten=True)
         except Silent as error:
             self._take(beliefs.silent(self._health, str(error)))
         self._report(before)
+
+    @contextlib.contextmanager
+    def hushed(self) -> Iterator[None]:
+        """Ask the server for its metrics only: a drain counts requests, and a status is one."""
+        self._hushes += 1
+        try:
+            yield
+        finally:
+            self._hushes -= 1
+
+    async def _load_state(self) -> LoadState:
+        """Return the version's state; while hushed, the one that was seen last."""
+        if self._hushes:
+            return LoadState(AVAILABLE if self._health.loaded else "unknown")
+        return await self._server.load_state()
+
+    async def _judge(self) -> None:
+        fault = await self._golden_fault()
+        requests = await self._server.request_count()
+        self._take(beliefs.judged(self._health, fault, requests))
 
     def _take(self, health: Health, forgotten: bool = False) -> None:
         """Believe `health`; a forgotten server's counters started again at 0, and so does ours."""

@@ -6,7 +6,7 @@ LOADED = LoadState("AVAILABLE")
 
 
 def passed(requests=4):
-    return seen(judged(seen(Health(), LOADED, 0), None), LOADED, requests)
+    return seen(judged(seen(Health(), LOADED, 0), None, 2), LOADED, requests)
 
 
 def test_a_new_sentinel_is_not_ready_and_has_nothing_to_judge():
@@ -27,7 +27,7 @@ def test_a_pass_is_ready_and_not_due_again():
 
 
 def test_a_failure_is_final_for_this_server():
-    failed = seen(judged(seen(Health(), LOADED, 0), "sample 1 differs"), LOADED, 4)
+    failed = seen(judged(seen(Health(), LOADED, 0), "sample 1 differs", 2), LOADED, 4)
     assert failed.verdict is GoldenVerdict.FAILED
     assert not failed.ready
     assert not failed.due
