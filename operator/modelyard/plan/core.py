@@ -8,6 +8,7 @@ before the effect it announces.
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from modelyard.api import names
 from modelyard.api.reasons import Reason
 
 Manifest = dict[str, Any]
@@ -28,9 +29,14 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Create or change an object by server-side apply; one that we do not own is refused."""
+    """Create or change an object by server-side apply; one that we do not own is refused.
+
+    `field_manager` is the applier's name: a second name owns a single field of an object whose
+    other fields must stay as they were created.
+    """
 
     manifest: Manifest
+    field_manager: str = names.FIELD_MANAGER
 
 
 @dataclass(frozen=True, slots=True)

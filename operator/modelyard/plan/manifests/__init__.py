@@ -1,0 +1,1 @@
+"""Builders of child objects, one file per kind: plain dicts, equal for equal input."""

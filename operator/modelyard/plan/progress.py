@@ -1,0 +1,141 @@
+"""Progress of the running attempt: what its trainer answered, written sparingly.
+
+A report is written when it says something new that a person would notice (one percent, another
+phase) or when the last one is ten seconds old: 500 trainings must not become 500 writes a second.
+"""
+
+from modelyard.api.reasons import ConditionType, Reason
+from modelyard.api.run import ProgressReport, RunPhase, RunResult
+from modelyard.api.training import (
+    CheckpointStatus,
+    Interruption,
+    ModelTraining,
+    TrainingPhase,
+    TrainingProgress,
+)
+from modelyard.plan.attempts import TrainingDraft
+from modelyard.plan.clock import moment_of, timestamp
+from modelyard.plan.conditions import no, unknown, yes
+from modelyard.plan.observed import ProgressFact
+
+REPORT_INTERVAL = 10.0
+WHOLE = 100
+
+_PHASES = {
+    RunPhase.STARTING: TrainingPhase.RUNNING,
+    RunPhase.FETCHING: TrainingPhase.RUNNING,
+    RunPhase.TRAINING: TrainingPhase.RUNNING,
+    RunPhase.EVALUATING: TrainingPhase.EVALUATING,
+    RunPhase.EXPORTING: TrainingPhase.REGISTERING,
+    RunPhase.PUBLISHING: TrainingPhase.REGISTERING,
+}
+
+
+def percent(step: int, total: int) -> int:
+    """Return the share of steps done, rounded down; 100 only when all are done.
+
+    >>> [percent(step, 300) for step in (0, 2, 3, 299, 300, 301)]
+    [0, 0, 1, 99, 100, 100]
+    """
+    return min(WHOLE, step * WHOLE // total) if total > 0 else 0
+
+
+def with_report(draft: TrainingDraft, fact: ProgressFact | None) -> TrainingDraft:
+    """Return the draft with what the trainer last answered."""
+    if fact is None or fact.report.attempt != draft.status.attempt:
+        return draft
+    if not fact.reachable:
+        return draft.judge(
+            unknown(
+                ConditionType.PROGRESSING,
+                Reason.PROGRESS_UNREACHABLE,
+                "The trainer's pod does not answer on its progress port; the training goes on. "
+                "Check that network policies let the operator reach port 8080.",
+            )
+        )
+    if not _due(draft, fact):
+        return draft
+    return _resumed(_checkpoint(_written(draft, fact), fact), fact.report)
+
+
+def when_done(training: ModelTraining, draft: TrainingDraft, result: RunResult) -> TrainingDraft:
+    """Return the draft of a finished run: all steps done, the last values in place."""
+    before, epochs = draft.status.progress, training.spec.recipe.epochs
+    steps = result.last_step or (before.total_steps if before else 0)
+    done = TrainingProgress(
+        step=steps,
+        total_steps=steps,
+        epoch=epochs,
+        total_epochs=epochs,
+        percent=WHOLE,
+        examples_per_second=before.examples_per_second if before else None,
+        last_report_time=timestamp(draft.now),
+    )
+    draft = draft.set(progress=done, metrics=result.metrics or draft.status.metrics)
+    return _resumed_from(draft, result.resumed_from_step)
+
+
+def _due(draft: TrainingDraft, fact: ProgressFact) -> bool:
+    before, report = draft.status.progress, fact.report
+    if before is None or draft.status.phase != _PHASES[report.phase]:
+        return True
+    progressing = draft.condition(ConditionType.PROGRESSING)
+    if progressing is None or progressing.status != "True":
+        return True
+    age = (moment_of(fact.time) - moment_of(before.last_report_time)).total_seconds()
+    return percent(report.step, report.total_steps) != before.percent or abs(age) >= REPORT_INTERVAL
+
+
+def _written(draft: TrainingDraft, fact: ProgressFact) -> TrainingDraft:
+    report = fact.report
+    progress = TrainingProgress(
+        step=report.step,
+        total_steps=report.total_steps,
+        epoch=report.epoch,
+        total_epochs=report.total_epochs,
+        percent=percent(report.step, report.total_steps),
+        estimated_remaining_seconds=report.estimated_remaining_seconds,
+        examples_per_second=report.examples_per_second,
+        last_report_time=fact.time,
+    )
+    return draft.set(
+        phase=_PHASES[report.phase],
+        progress=progress,
+        metrics=report.metrics or draft.status.metrics,
+    ).judge(
+        yes(ConditionType.PROGRESSING, Reason.STEPS_ADVANCING, f"The trainer is {report.phase}.")
+    )
+
+
+def _checkpoint(draft: TrainingDraft, fact: ProgressFact) -> TrainingDraft:
+    step, before = fact.report.checkpoint_step, draft.status.checkpoint
+    if step is None:
+        return draft
+    if before is None or before.step != step:
+        draft = draft.set(checkpoint=CheckpointStatus(step=step, time=fact.time))
+    return draft.judge(yes(ConditionType.CHECKPOINT_READY, Reason.SAVED, "A run can resume."))
+
+
+def _resumed(draft: TrainingDraft, report: ProgressReport) -> TrainingDraft:
+    if report.phase in {RunPhase.STARTING, RunPhase.FETCHING}:
+        return draft
+    return _resumed_from(draft, report.resumed_from_step or 0)
+
+
+def _resumed_from(draft: TrainingDraft, step: int | None) -> TrainingDraft:
+    """Complete the interruption that the present attempt recovers from."""
+    *earlier, last = draft.status.interruptions or (None,)
+    if step is None or last is None or last.attempt != draft.status.attempt - 1:
+        return draft
+    return draft.set(interruptions=(*earlier, _recovered(last, step)))
+
+
+def _recovered(interruption: Interruption, step: int) -> Interruption:
+    last = interruption.last_step
+    lost = max(0, last - step) if last is not None else None
+    return interruption.model_copy(update={"resumed_from_step": step, "steps_lost": lost})
+
+
+def not_started(draft: TrainingDraft) -> TrainingDraft:
+    """Return the draft of an attempt whose trainer does not run yet."""
+    return draft.judge(no(ConditionType.PROGRESSING, Reason.NOT_STARTED))

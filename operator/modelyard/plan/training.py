@@ -1,0 +1,124 @@
+"""The decisions on a ModelTraining: one attempt after another until a version exists.
+
+    record attempt n ──► create its Job ──► track its pod ──► record the result ──► register
+          ▲                                      │                                    │
+          └───────── failed or interrupted ◄─────┴────────────── store lost it ◄──────┘
+
+The attempt is written before its Job may exist; a Job is created at most once per attempt
+(`Running` leaves Unknown with it); the next attempt waits until no earlier pod can run. A terminal
+condition is final, whatever happens to the children.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from modelyard.api import names
+from modelyard.api.reasons import ConditionType, FailureCategory, Reason
+from modelyard.api.training import ModelTraining
+from modelyard.plan.acceptance import refusal_of
+from modelyard.plan.attempts import TrainingDraft, after_failure, first_attempt
+from modelyard.plan.conditions import holds, no, unknown, yes
+from modelyard.plan.core import Plan, Refusal
+from modelyard.plan.deletion import plan_training_deletion, unregistered
+from modelyard.plan.draft import Draft
+from modelyard.plan.failure import TRAINER, Failed, ending_of, failed
+from modelyard.plan.observed import JobView as Job
+from modelyard.plan.observed import PodView as Pod
+from modelyard.plan.observed import TrainingNeeds, TrainingObserved
+from modelyard.plan.registration import plan_registration
+from modelyard.plan.tracking import current_job, last_pod, plan_attempt, settled, started
+
+CONDITIONS = (
+    ConditionType.ACCEPTED,
+    ConditionType.RUNNING,
+    ConditionType.PROGRESSING,
+    ConditionType.CHECKPOINT_READY,
+    ConditionType.EVALUATED,
+    ConditionType.REGISTERED,
+    ConditionType.COMPLETE,
+    ConditionType.FAILED,
+)
+REFUSAL_RETRY_SECONDS = 60.0
+
+
+def terminal(training: ModelTraining) -> bool:
+    """Tell whether the training has ended for good."""
+    conditions = training.status.conditions
+    return holds(conditions, ConditionType.COMPLETE) or holds(conditions, ConditionType.FAILED)
+
+
+def training_needs(
+    training: ModelTraining, jobs: tuple[Job, ...], pods: tuple[Pod, ...]
+) -> TrainingNeeds:
+    """Tell which facts beyond the watch caches the next planning needs."""
+    status = training.status
+    if training.metadata.deletion_timestamp is not None:
+        return TrainingNeeds(version_name=_registered_as(training))
+    if terminal(training) or status.attempt == 0:
+        return TrainingNeeds()
+    if status.version is not None and status.manifest_digest is not None:
+        return TrainingNeeds(manifest=(status.version, status.manifest_digest))
+    pod = last_pod(training, pods)
+    if pod is None:
+        return TrainingNeeds()
+    if settled(training, jobs, pods):
+        lost = isinstance(ending_of(pod), Failed)
+        return TrainingNeeds(log_of=pod.name if lost else None)
+    trainer = pod.container(TRAINER)
+    answers = trainer is not None and trainer.running and bool(pod.pod_ip)
+    return TrainingNeeds(progress_of=pod.name if answers else None)
+
+
+def plan_training(training: ModelTraining, observed: TrainingObserved, now: datetime) -> Plan:
+    """Decide what to do about a training now."""
+    if training.metadata.deletion_timestamp is not None:
+        return plan_training_deletion(training, observed, now)
+    if terminal(training):
+        return Plan(add_finalizer=_missing_finalizer(training))
+    draft = Draft(training.metadata, training.status, training.status, now).with_all(CONDITIONS)
+    if observed.refusal:
+        return _refused(training, draft, observed.refusal)
+    not_accepted = refusal_of(training, observed.store)
+    if not_accepted:
+        return draft.judge(not_accepted).plan()
+    return _guarded(training, _accepted_plan(training, draft, observed))
+
+
+def _accepted_plan(
+    training: ModelTraining, draft: TrainingDraft, observed: TrainingObserved
+) -> Plan:
+    accepted = draft.condition(ConditionType.ACCEPTED)
+    if accepted is None or accepted.status != "True":
+        draft = draft.judge(yes(ConditionType.ACCEPTED, Reason.ACCEPTED))
+    if training.status.attempt == 0:
+        return first_attempt(training, draft).plan()
+    if training.status.version is not None:
+        return plan_registration(training, draft, observed)
+    return plan_attempt(training, draft, observed, current_job(training, observed.jobs))
+
+
+def _guarded(training: ModelTraining, plan: Plan) -> Plan:
+    """Add the finalizer to the plan unless the training has it: there will be run data."""
+    return replace(plan, add_finalizer=_missing_finalizer(training))
+
+
+def _missing_finalizer(training: ModelTraining) -> str | None:
+    present = names.FINALIZER_RUN_DATA in training.metadata.finalizers
+    return None if present else names.FINALIZER_RUN_DATA
+
+
+def _registered_as(training: ModelTraining) -> str | None:
+    version = unregistered(training)
+    return names.version_name(training.spec.model_name, version) if version else None
+
+
+def _refused(training: ModelTraining, draft: TrainingDraft, refusal: Refusal) -> Plan:
+    """Show why the last plan could not be executed; only a name that is taken is final."""
+    if refusal.reason is Reason.NAME_CONFLICT:
+        failure = failed(FailureCategory.NAME_CONFLICT, refusal.message)
+        return after_failure(training, draft, failure, None).plan()
+    if training.status.version is not None:
+        draft = draft.judge(no(ConditionType.REGISTERED, refusal.reason, refusal.message))
+    elif not started(draft):
+        draft = draft.judge(unknown(ConditionType.RUNNING, refusal.reason, refusal.message))
+    return draft.plan(requeue_after=REFUSAL_RETRY_SECONDS)
