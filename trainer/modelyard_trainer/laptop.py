@@ -1,0 +1,186 @@
+"""The trainer on a laptop: the same file, the same code, a folder in place of the store."""
+
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import file_digest
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
+
+import typer
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from modelyard.api.gates import judge_gates
+from modelyard.api.run import RunConfig
+from modelyard.api.store import LocalStoreSettings, ModelKeys
+from modelyard.api.training import DataSource, ModelTraining
+from modelyard.store.client import connect
+from modelyard_trainer.configuration import check_run
+from modelyard_trainer.failures import BadConfiguration, BadData, Interrupted, RunFailed
+from modelyard_trainer.outcome import as_failure
+from modelyard_trainer.progress import Progress
+from modelyard_trainer.report import print_report
+
+if TYPE_CHECKING:
+    from modelyard_trainer.attempt import Outcome
+
+NAMESPACE = "local"
+REFUSED = 3
+"""Exit code when a gate refused the model."""
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def commands() -> None:
+    """Train a model as Modelyard would, on this machine."""
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="A ModelTraining in YAML.", exists=True)],
+    data: Annotated[
+        list[str] | None, typer.Option(help="NAME=PATH: local file for a data set of the training.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for checkpoints and versions.")] = Path(
+        "modelyard-store"
+    ),
+    resume: Annotated[str, typer.Option(help="Id of an interrupted run to continue.")] = "",
+) -> None:
+    """Train, measure, judge the gates and store the version.
+
+    Exits with 0 if the model passed its gates, 3 if a gate refused it, 64, 65, 70 or 75 as in a
+    pod, and 1 after any other failure.
+    """
+    console = Console()
+    uid = resume or uuid4().hex
+    try:
+        config = _config(file, uid, output.resolve())
+        files = _files(data or [], config)
+        outcome = _train(config, files, console)
+    except typer.BadParameter:
+        raise
+    except Exception as error:
+        raise typer.Exit(_explain(as_failure(error), uid, console)) from error
+    verdict = judge_gates(config.evaluation, outcome.evaluation.metrics())
+    print_report(console, outcome, verdict, _place(config, outcome.published.version))
+    raise typer.Exit(0 if verdict.verdict == "Passed" else REFUSED)
+
+
+def _config(file: Path, uid: str, folder: Path) -> RunConfig:
+    """Return the run that the operator would make of the file, with a folder as its store."""
+    try:
+        training = ModelTraining.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        spec = training.spec
+        config = RunConfig(
+            namespace=training.metadata.namespace or NAMESPACE,
+            training_name=training.metadata.name,
+            training_uid=uid,
+            attempt=1,
+            model_name=spec.model_name,
+            store=LocalStoreSettings(endpoint=f"file://{folder}"),
+            recipe=spec.recipe,
+            data=spec.data,
+            checkpoint=spec.checkpoint,
+            evaluation=spec.evaluation,
+        )
+    except (yaml.YAMLError, ValidationError) as error:
+        raise BadConfiguration(f"{file} is not a valid ModelTraining: {error}") from error
+    check_run(config)
+    return config
+
+
+def _files(pairs: list[str], config: RunConfig) -> dict[str, Path]:
+    """Return the local file of each data set that the run reads."""
+    files = {}
+    for pair in pairs:
+        name, _, path = pair.partition("=")
+        if name not in {source.name for source in config.data} or not Path(path).is_file():
+            raise typer.BadParameter(
+                f"{pair}: NAME must be a data set of the training, PATH a file."
+            )
+        files[name] = Path(path)
+    missing = [source.name for source in config.data if source.name not in files]
+    if missing:
+        raise typer.BadParameter(f"Give --data {missing[0]}=PATH: the file to read in its place.")
+    return files
+
+
+def _train(config: RunConfig, files: dict[str, Path], console: Console) -> "Outcome":
+    """Run the attempt behind a progress bar; Ctrl-C saves and stops."""
+    with console.status("Loading TensorFlow"):
+        from modelyard_trainer.attempt import Attempt  # noqa: PLC0415 - help must not wait for it
+
+    stop = Event()
+    signal.signal(signal.SIGINT, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    progress = Progress(config.attempt)
+
+    def fetch(source: DataSource, _: Path) -> tuple[Path, str]:
+        return files[source.name], _checked_digest(source, files[source.name])
+
+    with tempfile.TemporaryDirectory(prefix="modelyard-") as scratch, _bar(progress, console):
+        store = connect(config.store)
+        return Attempt(config, store, fetch, progress, stop, Path(scratch)).run()
+
+
+def _checked_digest(source: DataSource, path: Path) -> str:
+    """Return the file's digest; a training that names another one does not start."""
+    with path.open("rb") as file:
+        digest = f"sha256:{file_digest(file, 'sha256').hexdigest()}"
+    if source.digest and source.digest != digest:
+        raise BadData(f"{path} has digest {digest}, but data[{source.name}] wants {source.digest}.")
+    return digest
+
+
+@contextmanager
+def _bar(progress: Progress, console: Console) -> Iterator[None]:
+    """Show the report's numbers while the block runs."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("Starting", total=None)
+        done = Event()
+
+        def show() -> None:
+            while not done.wait(0.2):
+                report = progress.report
+                values = " ".join(f"{m.name} {m.value}" for m in report.metrics)
+                text = f"{report.phase} epoch {report.epoch}/{report.total_epochs} {values}"
+                total = report.total_steps or None
+                bar.update(task, description=text, completed=report.step, total=total)
+
+        thread = Thread(target=show, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def _explain(failure: RunFailed, uid: str, console: Console) -> int:
+    """Say why the run ended and what to do; return the exit code."""
+    console.print(f"[red]{failure.category}[/red]: {failure}", highlight=False, markup=True)
+    if failure.hint:
+        console.print(failure.hint, highlight=False, markup=False)
+    if isinstance(failure, Interrupted):
+        console.print(f"Continue with: --resume {uid}", highlight=False)
+    return int(failure.exit_code)
+
+
+def _place(config: RunConfig, version: int) -> str:
+    """Return the folder of the stored version."""
+    keys = ModelKeys(config.store.prefix, config.namespace, config.model_name)
+    return connect(config.store).locate(keys.artifact(version).rstrip("/"))
