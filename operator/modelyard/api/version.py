@@ -131,7 +131,7 @@ class Artifact(Model):
     path: Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9/]*/[0-9]+/$", max_length=256)]
     """Prefix below the store's own prefix: `<namespace>/<model>/<N>/`."""
 
-    format: Annotated[str, Field(pattern=r"^SavedModel$")] = "SavedModel"
+    format: Annotated[str, Field(pattern=r"^SavedModel$", max_length=16)] = "SavedModel"
     """How the artifact is written."""
 
     manifest_digest: Digest

@@ -1,5 +1,6 @@
 """All generated files as text, and how they compare with a checkout."""
 
+import json
 from collections.abc import Mapping
 from difflib import unified_diff
 from pathlib import Path
@@ -7,10 +8,29 @@ from typing import Any
 
 import yaml
 
-from modelyard.api.rules import KINDS, Kind
+from modelyard.api.rules import KINDS
 from modelyard.codegen.crd import definition
+from modelyard.codegen.reference import pages
+from modelyard.codegen.values import values_schema
 
 BANNER = "# Generated from operator/modelyard/api by `make generate`; do not edit.\n"
+
+CHART = "charts/modelyard"
+
+_GUARD = "{{- if .Values.crds.enabled }}\n"
+
+_ANNOTATIONS = """\
+  labels: {{- include "modelyard.labels" . | nindent 4 }}
+  {{- if or .Values.crds.keep .Values.crds.annotations }}
+  annotations:
+    {{- if .Values.crds.keep }}
+    helm.sh/resource-policy: keep
+    {{- end }}
+    {{- with .Values.crds.annotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- end }}
+"""
 
 Files = Mapping[str, str]
 """Texts by path below the checkout."""
@@ -32,12 +52,22 @@ def to_yaml(value: object) -> str:
 
 def generated() -> Files:
     """Return every generated file."""
-    return {f"crds/{kind.plural}.yaml": _crd(kind) for kind in KINDS}
+    crds = {kind.plural: to_yaml(definition(kind)) for kind in KINDS}
+    schema = json.dumps(values_schema(), indent=2, ensure_ascii=False) + "\n"
+    return {
+        **{f"crds/{name}.yaml": BANNER + text for name, text in crds.items()},
+        **{f"{CHART}/templates/crds/{name}.yaml": _chart_copy(text) for name, text in crds.items()},
+        f"{CHART}/values.schema.json": schema,
+        **pages(),
+    }
 
 
-def _crd(kind: Kind) -> str:
-    """Return the CRD of a kind as a file."""
-    return BANNER + to_yaml(definition(kind))
+def _chart_copy(crd: str) -> str:
+    """Return a CRD as a template that `crds.enabled` and `crds.keep` control."""
+    if "{{" in crd:
+        raise ValueError("a description contains `{{`, which Helm would evaluate: reword it")
+    head, metadata, tail = crd.partition("metadata:\n")
+    return BANNER + _GUARD + head + metadata + _ANNOTATIONS + tail + "{{- end }}\n"
 
 
 def write(root: Path, files: Files) -> list[str]:
