@@ -131,7 +131,7 @@ class Builder:
         """
         wanted = tuple(self._modules.packages if names is None else names)
         if self._missing(wanted):
-            with locked(self.folder / ".lock"):
+            with locked(self.folder.name):
                 for name in self._missing(wanted):
                     self._build(name)
         return self.folder

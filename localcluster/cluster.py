@@ -51,7 +51,7 @@ class NativeCluster:
         """
         prerequisites.check_rights()
         prerequisites.check_state_folder(self.root)
-        with locked(self.root.with_suffix(".lock")):
+        with locked(f"cluster-{self.names.cluster}"):
             if self.running():
                 return self.layout()
             prerequisites.install(prerequisites.NODE_PROGRAMS, self._progress)
@@ -63,11 +63,10 @@ class NativeCluster:
     def down(self) -> None:
         """End the cluster and remove everything it left, except the build cache."""
         prerequisites.check_rights()
-        with locked(self.root.with_suffix(".lock")):
+        with locked(f"cluster-{self.names.cluster}"):
             self._end()
             if self.root.exists():
                 shutil.rmtree(self.root)
-        self.root.with_suffix(".lock").unlink(missing_ok=True)
 
     def running(self) -> bool:
         """Say whether the node's first process lives and the cluster once became ready."""
@@ -133,19 +132,19 @@ class NativeCluster:
 
     def _remembered_layout(self) -> Layout:
         """Return the layout to start with: addresses are kept, programs are today's."""
-        state = read_state(self.names.cluster)
-        slot = state.slot if state else self._free_slot()
         programs = Programs(
             Builder(kubernetes(), self._progress).ensure(),
             Builder(runtime(), self._progress).ensure(),
         )
-        ClusterState("native", slot, str(programs.kubernetes), str(programs.runtime)).write(
-            self.names.cluster
-        )
+        name = self.names.cluster
+        with locked("addresses"):
+            state = read_state(name)
+            if state and state.provider != "native":
+                raise Refused(f"{name!r} names another cluster", f"run `down --name {name}` first")
+            slot = state.slot if state else free_addresses(name, network.routed_networks()).slot
+            state = ClusterState("native", slot, str(programs.kubernetes), str(programs.runtime))
+            state.write(name)
         return Layout(self.root, self.names, Addresses(slot), programs)
-
-    def _free_slot(self) -> int:
-        return free_addresses(self.names.cluster, network.routed_networks()).slot
 
     def _start(self, layout: Layout) -> Layout:
         write_files(layout)

@@ -24,8 +24,12 @@ def cluster_folder(name: str, env: Mapping[str, str] = os.environ) -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file (made if missing) so that two builds or starts queue up."""
+def locked(name: str) -> Iterator[None]:
+    """Hold a lock of that name, so that two builds or starts of the same thing queue up.
+
+    Its file is never removed: a lock on a removed file would exclude nobody.
+    """
+    path = cache_root() / "locks" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -56,7 +56,7 @@ class Addresses:
 
     @property
     def nodes(self) -> IPv4Network:
-        """The /16 of nodes; a node takes a /30 of it."""
+        """The /16 that holds the node's link to the machine."""
         return self._block(2)
 
     @property
@@ -70,14 +70,19 @@ class Addresses:
         return self.services[10]
 
     @property
+    def link(self) -> IPv4Network:
+        """The /30 of the link between the machine and the node."""
+        return next(self.nodes.subnets(new_prefix=30))
+
+    @property
     def host(self) -> IPv4Address:
         """The machine's own end of the link to the node."""
-        return self.nodes[1]
+        return self.link[1]
 
     @property
     def node(self) -> IPv4Address:
         """The node's address; the API server and DNS listen on it."""
-        return self.nodes[2]
+        return self.link[2]
 
     @property
     def node_pods(self) -> IPv4Network:

@@ -147,7 +147,8 @@ def firewall(layout: Layout) -> str:
     """Return rules that keep the cluster's traffic inside.
 
     Only the node itself may answer the machine. Without this, a pod's packet to the machine would
-    be answered along the machine's default route, into a real network.
+    be answered along the machine's default route, into a real network. In the output chain a packet
+    that kube-proxy sent on to a pod still shows the link it was first routed to.
     """
     return f"""table inet modelyard {{
   chain forward {{
@@ -156,7 +157,7 @@ def firewall(layout: Layout) -> str:
   }}
   chain output {{
     type filter hook output priority filter;
-    oifname "eth0" ip daddr != {layout.addresses.host} reject
+    oifname "eth0" ip daddr != {{ {layout.addresses.link}, {layout.addresses.pods} }} reject
   }}
 }}
 """
