@@ -1,0 +1,192 @@
+"""The Deployment of one served revision: created once; later only its `replicas` are applied.
+
+    fetch (init) ──► sentinel (native sidecar) ─┬─► server
+    manifest → files      golden predictions    └── both share the volume /models
+
+The server carries the preStop hook, because each container runs its own: it asks the sentinel to
+wait until endpoints have propagated and nothing is in flight.
+"""
+
+from typing import Any
+
+from modelyard.api import names
+from modelyard.api.config import Images
+from modelyard.api.deployment import ModelDeployment, ServedVersion
+from modelyard.api.manifest import canonical_json
+from modelyard.api.serve import (
+    CONFIG_FOLDER,
+    MODELS_DIRECTORY,
+    MONITORING_FILE,
+    SERVE_VARIABLE,
+    ServeConfig,
+)
+from modelyard.api.store import StoreSettings
+from modelyard.api.version import GoldenSet
+from modelyard.plan.manifests import pods
+
+Json = dict[str, Any]
+
+SCALE_MANAGER = "modelyard-scale"
+"""Field manager that owns `replicas` and nothing else.
+
+Server-side apply drops the fields that a manager owned and no longer sends; under a manager of its
+own, the number of pods changes without the frozen pod template being sent again.
+"""
+
+SERVER = "server"
+SENTINEL = "sentinel"
+FETCH = "fetch"
+
+_MOUNT: Json = {"name": "models", "mountPath": MODELS_DIRECTORY}
+_TMP: Json = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - the pod's own empty volume
+
+
+def serving_labels(deployment: ModelDeployment, version: ServedVersion) -> dict[str, str]:
+    """Return the labels of a revision's children; they never change, whatever its role."""
+    return {
+        names.LABEL_DEPLOYMENT: deployment.metadata.name,
+        names.LABEL_VERSION: version.revision,
+        names.LABEL_MODEL: version.model_name,
+        names.LABEL_COMPONENT: names.COMPONENT_SERVER,
+    }
+
+
+def serving_selector(deployment: ModelDeployment, revision: str) -> dict[str, str]:
+    """Return the labels that pick a revision's pods."""
+    return {
+        names.LABEL_DEPLOYMENT: deployment.metadata.name,
+        names.LABEL_VERSION: revision,
+    }
+
+
+def serving_deployment(
+    deployment: ModelDeployment, config: ServeConfig, version: ServedVersion, images: Images
+) -> Json:
+    """Build the Deployment of a revision, with one pod at least: an unproved version needs one."""
+    manifest = _skeleton(deployment, version)
+    server = deployment.spec.server
+    manifest["spec"] = {
+        "replicas": max(1, deployment.spec.replicas),
+        "progressDeadlineSeconds": server.load_deadline_seconds + 1,
+        "revisionHistoryLimit": 1,
+        "selector": {"matchLabels": serving_selector(deployment, version.revision)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}},
+        "template": {
+            "metadata": {"labels": manifest["metadata"]["labels"]},
+            "spec": _pod(deployment, config, images),
+        },
+    }
+    return manifest
+
+
+def serving_scale(deployment: ModelDeployment, version: ServedVersion, replicas: int) -> Json:
+    """Build what `SCALE_MANAGER` applies: the object's identity and its replicas."""
+    return {**_skeleton(deployment, version), "spec": {"replicas": replicas}}
+
+
+def serve_config(
+    deployment: ModelDeployment,
+    version: ServedVersion,
+    store: StoreSettings,
+    golden_set: GoldenSet | None,
+) -> ServeConfig:
+    """Return what fetcher and sentinel of a revision are told."""
+    return ServeConfig(
+        store=store,
+        namespace=deployment.metadata.namespace,
+        model_name=version.model_name,
+        version=version.version,
+        manifest_digest=version.digest,
+        golden_set=golden_set,
+        drain_seconds=deployment.spec.server.drain_seconds,
+    )
+
+
+def _skeleton(deployment: ModelDeployment, version: ServedVersion) -> Json:
+    name = names.serving_name(deployment.metadata.name, version.revision)
+    labels = serving_labels(deployment, version)
+    metadata = pods.child_metadata("ModelDeployment", deployment.metadata, name, labels)
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}
+
+
+def _pod(deployment: ModelDeployment, config: ServeConfig, images: Images) -> Json:
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 2 * config.drain_seconds + 60,
+        "securityContext": pods.POD_SECURITY,
+        "initContainers": [_fetch(config, images), _sentinel(config, images)],
+        "containers": [_server(deployment, config, images)],
+        "volumes": [pods.scratch("models"), pods.scratch("tmp")],
+    }
+
+
+def _ours(name: str, verb: str, config: ServeConfig, images: Images) -> Json:
+    """Return what both containers of the operator's own image have in common."""
+    told = canonical_json(config.dump()).decode()
+    return {
+        "name": name,
+        "image": images.sentinel,
+        "imagePullPolicy": images.pull_policy,
+        "command": ["python", "-m", "modelyard.sentinel", verb],
+        "env": [
+            {"name": SERVE_VARIABLE, "value": told},
+            {"name": "HOME", "value": _TMP["mountPath"]},
+        ],
+        "securityContext": pods.CONTAINER_SECURITY,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [_MOUNT, _TMP],
+    }
+
+
+def _fetch(config: ServeConfig, images: Images) -> Json:
+    container = _ours(FETCH, "fetch", config, images)
+    container["env"] += pods.credentials(config.store.name)
+    return container
+
+
+def _sentinel(config: ServeConfig, images: Images) -> Json:
+    return {
+        **_ours(SENTINEL, "serve", config, images),
+        "restartPolicy": "Always",
+        "ports": [{"name": "sentinel", "containerPort": names.PORT_SENTINEL}],
+        "readinessProbe": {
+            "httpGet": {"path": "/ready", "port": names.PORT_SENTINEL},
+            "periodSeconds": 2,
+            "timeoutSeconds": 5,
+            "failureThreshold": 2,
+        },
+    }
+
+
+def _server(deployment: ModelDeployment, config: ServeConfig, images: Images) -> Json:
+    server = deployment.spec.server
+    return {
+        "name": SERVER,
+        "image": server.image or images.server,
+        "imagePullPolicy": images.pull_policy,
+        "command": ["tensorflow_model_server"],
+        "args": _flags(config),
+        "ports": [
+            {"name": "grpc", "containerPort": names.PORT_GRPC},
+            {"name": "rest", "containerPort": names.PORT_REST},
+        ],
+        "resources": pods.amounts(server.resources),
+        "lifecycle": {
+            "preStop": {"httpGet": {"path": "/drain", "port": names.PORT_SENTINEL}},
+        },
+        "securityContext": pods.CONTAINER_SECURITY,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{**_MOUNT, "readOnly": True}, _TMP],
+    }
+
+
+def _flags(config: ServeConfig) -> list[str]:
+    return [
+        f"--port={names.PORT_GRPC}",
+        f"--rest_api_port={names.PORT_REST}",
+        f"--model_name={config.model_name}",
+        f"--model_base_path={MODELS_DIRECTORY}/{config.model_name}",
+        f"--monitoring_config_file={MODELS_DIRECTORY}/{CONFIG_FOLDER}/{MONITORING_FILE}",
+        "--file_system_poll_wait_seconds=0",
+    ]

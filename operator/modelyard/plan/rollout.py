@@ -1,0 +1,139 @@
+"""How a canary does: still loading, proved, or failed for good.
+
+Proved means: every pod of it is ready (its golden predictions gate readiness) and every one of them
+reports the very digest that was recorded. Until then nothing reaches it.
+"""
+
+from dataclasses import dataclass
+
+from modelyard.api.deployment import ModelDeployment, ServedVersion
+from modelyard.api.reasons import Reason
+from modelyard.plan.observed import DeploymentObserved, PodView, SentinelFact, WorkloadView
+from modelyard.plan.pods import obstacle
+
+MAX_RESTARTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Nothing is decided yet; the obstacle is empty while it merely takes time."""
+
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """All pods serve the recorded digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The revision failed to load and is not tried again."""
+
+    reason: Reason
+    message: str
+
+
+Outcome = Loading | Proved | Broken
+
+
+def canary_replicas(deployment: ModelDeployment) -> int:
+    """Return the pods of a canary: as many as it will have, and one at least to prove it."""
+    return max(1, deployment.spec.replicas)
+
+
+def judge_canary(
+    deployment: ModelDeployment, canary: ServedVersion, observed: DeploymentObserved, age: float
+) -> Outcome:
+    """Judge a canary that is `age` seconds old."""
+    pods = pods_of(canary, observed)
+    broken = _refuted(canary, pods, observed) or _crashing(pods)
+    if broken:
+        return broken
+    if _proved(deployment, canary, observed):
+        return Proved()
+    reason = _obstacle(deployment, canary, observed)
+    deadline = deployment.spec.server.load_deadline_seconds
+    if age > deadline:
+        text = f"{canary.model_version_name} was not ready within {deadline} s. {reason}".strip()
+        return Broken(Reason.LOAD_DEADLINE_EXCEEDED, text)
+    return Loading(reason)
+
+
+def pods_of(version: ServedVersion, observed: DeploymentObserved) -> tuple[PodView, ...]:
+    """Return the pods of a revision that are meant to stay."""
+    return tuple(
+        pod
+        for pod in observed.pods
+        if pod.revision == version.revision and not pod.deleting and not pod.finished
+    )
+
+
+def workload_of(version: ServedVersion, observed: DeploymentObserved) -> WorkloadView | None:
+    """Return the Deployment of a revision, or None."""
+    return next((w for w in observed.workloads if w.revision == version.revision), None)
+
+
+def facts_of(version: ServedVersion, observed: DeploymentObserved) -> tuple[SentinelFact, ...]:
+    """Return what the sentinels of a revision's pods report."""
+    uids = {pod.uid for pod in pods_of(version, observed)}
+    return tuple(fact for fact in observed.sentinels if fact.pod_uid in uids)
+
+
+def _refuted(
+    canary: ServedVersion, pods: tuple[PodView, ...], observed: DeploymentObserved
+) -> Broken | None:
+    """Return why a sentinel's report rules the canary out."""
+    by_uid = {pod.uid: pod for pod in pods}
+    for fact in facts_of(canary, observed):
+        name = by_uid[fact.pod_uid].name
+        if fact.digest != canary.digest:
+            text = f"Pod {name} holds {fact.digest}, and {canary.digest} was to be served."
+            return Broken(Reason.DIGEST_MISMATCH, text)
+        if fact.golden == "Failed":
+            text = f"Pod {name} does not reproduce its golden predictions: {fact.message}"
+            return Broken(Reason.GOLDEN_MISMATCH, text)
+    return None
+
+
+def _crashing(pods: tuple[PodView, ...]) -> Broken | None:
+    for pod in pods:
+        server = pod.container("server")
+        if server is not None and server.restarts >= MAX_RESTARTS:
+            text = (
+                f"The server of pod {pod.name} crashed {server.restarts} times (exit code "
+                f"{server.exit_code}): {server.termination_message[-512:]}"
+            )
+            return Broken(Reason.LOAD_FAILED, text)
+    return None
+
+
+def _proved(
+    deployment: ModelDeployment, canary: ServedVersion, observed: DeploymentObserved
+) -> bool:
+    workload, wanted = workload_of(canary, observed), canary_replicas(deployment)
+    if workload is None or workload.deleting:
+        return False
+    current = workload.observed_generation >= workload.generation
+    ready = {pod.uid for pod in pods_of(canary, observed) if pod.ready}
+    judged = observed.target is not None and observed.target.spec.golden_set is not None
+    proved = {
+        fact.pod_uid for fact in facts_of(canary, observed) if fact.golden == "Passed" or not judged
+    }
+    enough = workload.ready_replicas >= wanted and len(ready & proved) >= wanted
+    return current and workload.replicas == wanted and enough
+
+
+def _obstacle(
+    deployment: ModelDeployment, canary: ServedVersion, observed: DeploymentObserved
+) -> str:
+    store_name = observed.store.name if observed.store else "default"
+    for pod in pods_of(canary, observed):
+        found = obstacle(pod, store_name)
+        if found:
+            return found.message
+        fetch = pod.container("fetch")
+        if fetch is not None and fetch.exit_code:
+            return f"Pod {pod.name} could not fetch the artifact: {fetch.termination_message}"
+    waiting = (fact.message for fact in facts_of(canary, observed) if fact.golden == "Pending")
+    return next((message for message in waiting if message), "")
