@@ -1,13 +1,13 @@
-"""The CRDs on a real API server: what they accept, what they refuse, and in which words."""
+"""The CRDs and the chart on a real API server: what is accepted, refused, granted; which words."""
 
 import json
-import os
-import shutil
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
+from localcluster.envtest import EnvTest
 from modelyard.api.rules import TRAINING
 from tests.api import crd_cases
 from tests.api.crd_cases import ACCEPTED, API_VERSION, FROZEN, REFUSED, Case
@@ -62,8 +63,11 @@ class Api:
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl and return its output."""
-        command = [self.kubectl, "--kubeconfig", self.kubeconfig, *arguments]
-        done = subprocess.run(command, input=stdin, text=True, capture_output=True, check=False)
+        # kubectl would keep what it discovered before the CRDs existed, for six hours.
+        with tempfile.TemporaryDirectory() as cache:
+            flags = ("--kubeconfig", self.kubeconfig, "--cache-dir", cache)
+            command = [self.kubectl, *flags, *arguments]
+            done = subprocess.run(command, input=stdin, text=True, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -73,41 +77,37 @@ def collection(manifest: dict[str, Any]) -> str:
     return f"/apis/{API_VERSION}/namespaces/default/{PLURALS[manifest['kind']]}"
 
 
-def _server(stack: ExitStack) -> tuple[str, str]:
-    """Return kubeconfig and kubectl of a fresh API server, or of one that runs already."""
-    if running := os.environ.get("MODELYARD_API_KUBECONFIG"):
-        return running, shutil.which("kubectl") or "kubectl"
-    from localcluster.binaries import Builder, kubernetes
-    from localcluster.envtest import EnvTest
-
-    started = stack.enter_context(EnvTest())
-    return str(started.kubeconfig), str(Builder(kubernetes()).folder / "kubectl")
-
-
 def _install(api: Api) -> None:
     """Apply the CRDs and wait until each is served."""
     api.run("apply", "--server-side", "-f", str(ROOT / "crds"))
     names = [f"crd/{plural}.modelyard.dev" for plural in PLURALS.values()]
     api.run("wait", "--for=condition=Established", f"--timeout={DEADLINE}s", *names)
     deadline = time.monotonic() + DEADLINE
-    while True:
-        try:
-            for make in (crd_cases.training, crd_cases.version, crd_cases.deployment):
-                api.call("GET", collection(make()))
-            break
-        except ApiException:
-            assert time.monotonic() < deadline, "the API server does not serve the CRDs"
+    while not _served(api):
+        assert time.monotonic() < deadline, "the API server does not serve the CRDs"
+
+
+def _served(api: Api) -> bool:
+    """Whether objects can be listed and kubectl can find and explain them."""
+    try:
+        for make in (crd_cases.training, crd_cases.version, crd_cases.deployment):
+            api.call("GET", collection(make()))
+        for short_name in ("mtrain", "mver", "mdep"):
+            api.run("explain", short_name)
+    except (ApiException, AssertionError):
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")
 def crd_cluster() -> Iterator[Api]:
     """An API server with the CRDs of this checkout."""
-    with ExitStack() as stack:
-        kubeconfig, kubectl = _server(stack)
-        connection = stack.enter_context(config.new_client_from_config(kubeconfig))
-        api = Api(kubeconfig, kubectl, connection)
-        _install(api)
-        yield api
+    with EnvTest() as server:
+        kubeconfig = str(server.kubeconfig)
+        with config.new_client_from_config(kubeconfig) as connection:
+            api = Api(kubeconfig, str(server.kubectl), connection)
+            _install(api)
+            yield api
 
 
 @pytest.fixture
@@ -257,3 +257,164 @@ def test_the_examples_are_accepted(crd_cluster, path):
 def test_each_kind_has_at_least_five_refusals():
     kinds = [case.manifest()["kind"] for case in REFUSED]
     assert all(kinds.count(kind) >= 5 for kind in PLURALS)
+
+
+CHART = str(ROOT / "charts/modelyard")
+SYSTEM = "modelyard-system"
+VALUES = {
+    "stores": [{"bucket": "modelyard", "credentialsSecretName": "operator-store"}],
+    "tenants": [{"namespace": SYSTEM, "accessKeyId": "id", "secretAccessKey": "key"}],
+    "config": {"lease": {"durationSeconds": 5}},
+}
+ALL = "jobs.batch deployments.apps services"
+GRANTED = {
+    "modeltrainings modelversions modeldeployments": "get list watch patch",
+    "modelversions": "create",
+    ALL: "create get list watch patch delete",
+    "pods": "get list watch",
+    "events": "create patch",
+}
+DENIED = {
+    "secrets": "get list watch create",
+    "modeltrainings modeldeployments": "create delete update",
+    "modelversions": "delete update",
+    ALL: "update deletecollection",
+    "pods pods/exec serviceaccounts configmaps leases.coordination.k8s.io": "create delete patch",
+    "clusterroles clusterrolebindings customresourcedefinitions": "get create bind escalate",
+}
+
+
+def _helm(*arguments: str, kubeconfig: str) -> str:
+    """Run Helm with the chart's test values and return its output."""
+    command = [str(Path(sys.executable).parent / "helm"), *arguments, "--values", "-"]
+    command += ["--namespace", SYSTEM, "--kubeconfig", kubeconfig]
+    done = subprocess.run(
+        command, input=json.dumps(VALUES), text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def rendered(crd_cluster) -> list[dict[str, Any]]:
+    """The chart's objects, and a namespace under Pod Security `restricted` for them."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    namespace = {"apiVersion": "v1", "kind": "Namespace"}
+    namespace |= {"metadata": {"name": SYSTEM, "labels": labels}}
+    crd_cluster.run("apply", "--server-side", "-f", "-", stdin=json.dumps(namespace))
+    text = _helm("template", "modelyard", CHART, kubeconfig=crd_cluster.kubeconfig)
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def test_the_api_server_accepts_every_object_of_the_chart(crd_cluster, rendered):
+    stated = [o for o in rendered if o["kind"] != "CustomResourceDefinition"]
+    assert {o["kind"] for o in stated} >= {"Deployment", "ClusterRole", "Secret", "ConfigMap"}
+    flags = ("--dry-run=server", "--server-side", "--validate=strict", "-o", "name", "-f", "-")
+    accepted = crd_cluster.run("apply", *flags, stdin=yaml.safe_dump_all(stated))
+    assert len(accepted.split()) == len(stated)
+
+
+def test_the_operators_pod_passes_restricted_pod_security(crd_cluster, rendered):
+    (deployment,) = [o for o in rendered if o["kind"] == "Deployment"]
+    template = deployment["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "spec": template["spec"]}
+    # The ServiceAccount is only rendered: the pod's own is not what Pod Security judges.
+    pod["metadata"] = {
+        "name": "operator",
+        "namespace": SYSTEM,
+        "labels": template["metadata"]["labels"],
+    }
+    path = f"/api/v1/namespaces/{SYSTEM}/pods"
+    pod["spec"].pop("serviceAccountName")
+    pod["spec"]["automountServiceAccountToken"] = False
+    assert crd_cluster.call("POST", path, pod, dryRun="All")["metadata"]["uid"]
+    del pod["spec"]["containers"][0]["securityContext"]
+    with pytest.raises(ApiException) as refused:
+        crd_cluster.call("POST", path, pod, dryRun="All")
+    assert "violates PodSecurity" in _refusal(refused.value)
+
+
+def _may(
+    crd_cluster: Api, table: dict[str, str], namespace: str = "default"
+) -> dict[tuple[str, str], bool]:
+    """Ask the API server what the operator's ServiceAccount may do in a tenant's namespace."""
+    account = f"system:serviceaccount:{SYSTEM}:modelyard"
+    answers = {}
+    for resources, verbs in table.items():
+        for resource, verb in product(resources.split(), verbs.split()):
+            review = _review(account, namespace, resource, verb)
+            path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+            answers[resource, verb] = crd_cluster.call("POST", path, review)["status"]["allowed"]
+    return answers
+
+
+def _review(account: str, namespace: str, resource: str, verb: str) -> dict[str, Any]:
+    """Return a question for the authorizer."""
+    name, _, subresource = resource.partition("/")
+    name, _, group = name.partition(".")
+    if name.startswith("model"):
+        group = "modelyard.dev"
+    attributes = {"namespace": namespace, "resource": name, "group": group, "verb": verb}
+    attributes["subresource"] = subresource
+    return {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": account, "resourceAttributes": attributes},
+    }
+
+
+def test_the_operator_may_do_its_work_and_nothing_else(crd_cluster, rendered):
+    roles = [o for o in rendered if o["apiVersion"].startswith("rbac.authorization")]
+    text = yaml.safe_dump_all(roles)
+    crd_cluster.run("apply", "--server-side", "-f", "-", stdin=text)
+    try:
+        _wait_for_grant(crd_cluster)
+        assert [key for key, may in _may(crd_cluster, GRANTED).items() if not may] == []
+        assert [key for key, may in _may(crd_cluster, DENIED).items() if may] == []
+        lease = {"leases.coordination.k8s.io": "get create update watch"}
+        assert all(_may(crd_cluster, lease, SYSTEM).values())
+    finally:
+        crd_cluster.run("delete", "-f", "-", stdin=text)
+
+
+def _wait_for_grant(crd_cluster: Api) -> None:
+    """Wait until the authorizer has seen the roles."""
+    deadline = time.monotonic() + DEADLINE
+    while not all(_may(crd_cluster, {"pods": "list"}).values()):
+        assert time.monotonic() < deadline, "the roles grant nothing"
+
+
+def test_helm_can_install_it_and_says_how_to_go_on(crd_cluster, rendered):
+    del rendered
+    flags = ("--dry-run=server", "--set", "crds.enabled=false")
+    text = _helm("install", "modelyard", CHART, *flags, kubeconfig=crd_cluster.kubeconfig)
+    notes = text.split("NOTES:")[1]
+    assert "create secret generic modelyard-store-default" in notes
+    assert "WARNING: no store" not in notes
+
+
+def test_the_crds_and_their_objects_outlive_the_release(crd_cluster, rendered, created):
+    del rendered
+    path, found = created(crd_cases.version())
+    crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/modelversions.modelyard.dev"
+    uid = crd_cluster.call("GET", crd)["metadata"]["uid"]
+    for _ in ("install", "upgrade"):
+        flags = ("upgrade", "--install", "--take-ownership", "modelyard", CHART)
+        _helm(*flags, kubeconfig=crd_cluster.kubeconfig)
+    owned = crd_cluster.call("GET", crd)["metadata"]
+    assert owned["annotations"]["meta.helm.sh/release-name"] == "modelyard"
+    _uninstall(crd_cluster)
+    assert crd_cluster.call("GET", crd)["metadata"]["uid"] == uid
+    assert crd_cluster.call("GET", path)["metadata"]["uid"] == found["metadata"]["uid"]
+    with pytest.raises(ApiException) as gone:
+        crd_cluster.call("GET", f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/modelyard")
+    assert gone.value.status == 404
+
+
+def _uninstall(crd_cluster: Api) -> None:
+    """Remove the release."""
+    program = str(Path(sys.executable).parent / "helm")
+    flags = ("--namespace", SYSTEM, "--kubeconfig", crd_cluster.kubeconfig)
+    command = [program, "uninstall", "modelyard", *flags]
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
