@@ -1,0 +1,250 @@
+"""How fast, how large, and how chatty the operator is, against a real API server.
+
+`make bench ONLY=operator`, or with fewer scenarios: `python bench_operator.py singles burst`.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
+
+from localcluster.envtest import EnvTest  # noqa: E402
+from tests.bench.yard import (  # noqa: E402
+    Api,
+    Operator,
+    api_of,
+    import_mib,
+    percentile,
+    until,
+    until_calm,
+)
+
+SINGLES = 200
+BURST = 500
+LARGE_BURST = 2000
+IDLE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table; a target of None is only reported."""
+
+    what: str
+    value: float
+    unit: str
+    target: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the target is met."""
+        if self.target is None:
+            return ""
+        return "ok" if self.value <= self.target else "MISSED"
+
+
+@dataclass(frozen=True)
+class Yard:
+    """A running API server."""
+
+    api: Api
+    kubeconfig: Path
+    folder: Path
+    started: list[Operator]
+
+    def operator(self, name: str) -> Operator:
+        """Start an operator; it ends with the yard at the latest."""
+        self.started.append(Operator(self.kubeconfig, self.folder, name).start())
+        return self.started[-1]
+
+    async def end(self) -> None:
+        """End what still runs."""
+        for operator in self.started:
+            if operator.process.poll() is None:
+                await operator.end(signal.SIGKILL)
+
+    def show_logs(self) -> None:
+        """Print the end of every operator's log."""
+        for operator in self.started:
+            log = (self.folder / f"{operator.name}.log").read_text()
+            print(f"--- {operator.name}\n{log[-4000:]}", file=sys.stderr)
+
+
+@asynccontextmanager
+async def yard() -> AsyncIterator[Yard]:
+    """Start an empty API server; each scenario gets one of its own."""
+    cluster = await asyncio.to_thread(EnvTest, progress=lambda line: print(line, file=sys.stderr))
+    try:
+        async with api_of(cluster.kubeconfig) as api:
+            place = Yard(api, cluster.kubeconfig, cluster.folder, [])
+            try:
+                yield place
+            except BaseException:
+                place.show_logs()
+                raise
+            finally:
+                await place.end()
+    finally:
+        cluster.stop()
+
+
+async def leader(place: Yard) -> Operator:
+    """Start an operator and wait until it leads and has nothing to do."""
+    operator = place.operator("first")
+    await until("the operator leads", place.api.holder)
+    await until_calm(operator)
+    return operator
+
+
+async def imports() -> list[Figure]:
+    """What the imports alone cost."""
+    return [
+        Figure(
+            "RSS of `import modelyard.__main__`", import_mib("import modelyard.__main__"), "MiB"
+        ),
+        Figure("RSS of `import kopf`", import_mib("import kopf"), "MiB"),
+        Figure("RSS of an empty Python", import_mib("pass"), "MiB"),
+    ]
+
+
+async def singles() -> list[Figure]:
+    """One training after the other."""
+    async with yard() as place:
+        await leader(place)
+        waits = []
+        for number in range(SINGLES):
+            name = f"single-{number}"
+            sent = await place.api.submit(name)
+            await place.api.wait_for_jobs([name], 30)
+            waits.append((place.api.appeared[name] - sent) * 1000)
+    return [
+        Figure(f"one training, {SINGLES} times: p50", percentile(waits, 0.5), "ms", 50),
+        Figure(f"one training, {SINGLES} times: p99", percentile(waits, 0.99), "ms", 150),
+    ]
+
+
+async def burst() -> list[Figure]:
+    """500 at once, then the quiet after it."""
+    async with yard() as place:
+        operator = await leader(place)
+        idle = Figure("RSS idle", operator.resident_mib, "MiB", 100)
+        spent, writes = operator.cpu_seconds, await place.api.writes()
+        figures = await _submit_many(place.api, BURST, (5, 2, 4))
+        spent, writes = operator.cpu_seconds - spent, await place.api.writes() - writes
+        await until_calm(operator)
+        return [
+            idle,
+            *figures,
+            Figure("CPU per training until its Job exists", spent / BURST * 1000, "ms", 15),
+            Figure("writes per training until its Job exists", writes / BURST, "", 3),
+            Figure(f"RSS with {BURST} trainings", operator.resident_mib, "MiB", 120),
+            await _idle_writes(place.api),
+        ]
+
+
+async def large_burst() -> list[Figure]:
+    """2,000 at once."""
+    async with yard() as place:
+        operator = await leader(place)
+        figures = await _submit_many(place.api, LARGE_BURST, (20, None, None))
+        await until_calm(operator)
+        memory = Figure(f"RSS with {LARGE_BURST} trainings", operator.resident_mib, "MiB", 160)
+        return [*figures, memory]
+
+
+async def failover() -> list[Figure]:
+    """SIGTERM and SIGKILL to the leader beside a warm standby, and a cold start, with 500."""
+    async with yard() as place:
+        first = await leader(place)
+        names = [f"old-{number}" for number in range(BURST)]
+        await place.api.submit_all(names)
+        await place.api.wait_for_jobs(names, 120)
+        second = place.operator("second")
+        await until_calm(second)
+        stopped = await _first_effect(place.api, "after-sigterm", first.end)
+        third = place.operator("third")
+        await until_calm(third)
+        killed = await _first_effect(place.api, "after-sigkill", lambda: second.end(signal.SIGKILL))
+        await third.end()
+        cold = await _cold_start(place)
+    return [
+        Figure("SIGTERM to the leader: first effect of the standby", stopped, "s", 1.5),
+        Figure("SIGKILL to the leader: first effect of the standby", killed, "s"),
+        Figure(f"cold start with {BURST} trainings: first effect", cold, "s"),
+    ]
+
+
+async def _submit_many(api: Api, count: int, targets: tuple[float | None, ...]) -> list[Figure]:
+    """Submit `count` trainings at once; targets are for all, p50 and p99."""
+    names = [f"burst-{number}" for number in range(count)]
+    started = time.monotonic()
+    sent = await api.submit_all(names)
+    await api.wait_for_jobs(names, 300)
+    waits = [api.appeared[name] - sent[name] for name in names]
+    values = (max(api.appeared.values()) - started, percentile(waits, 0.5), percentile(waits, 0.99))
+    labels = ("all Jobs exist after", "p50", "p99")
+    return [
+        Figure(f"{count} trainings at once: {label}", value, "s", target)
+        for label, value, target in zip(labels, values, targets, strict=True)
+    ]
+
+
+async def _idle_writes(api: Api) -> Figure:
+    before = await api.writes()
+    await asyncio.sleep(IDLE_SECONDS)
+    writes = await api.writes() - before
+    return Figure(f"writes in {IDLE_SECONDS} idle s with {BURST} trainings", writes, "", 0)
+
+
+async def _first_effect(api: Api, name: str, end: Callable[[], Awaitable[float]]) -> float:
+    """End the leader, submit one training once it is gone; return seconds from signal to Job."""
+    signalled = await end()
+    await api.submit(name)
+    await api.wait_for_jobs([name], 60)
+    return api.appeared[name] - signalled
+
+
+async def _cold_start(place: Yard) -> float:
+    """Start an operator where none is, with one training waiting; return seconds to its Job."""
+    await place.api.submit("cold")
+    started = time.monotonic()
+    operator = place.operator("cold")
+    await place.api.wait_for_jobs(["cold"], 60)
+    await operator.end()
+    return place.api.appeared["cold"] - started
+
+
+SCENARIOS = {
+    scenario.__name__: scenario for scenario in (imports, singles, burst, large_burst, failover)
+}
+
+
+def report(figures: list[Figure]) -> None:
+    """Print the table, and one line of JSON for programs."""
+    for figure in figures:
+        target = "" if figure.target is None else f"<= {figure.target:g}"
+        print(
+            f"{figure.what:<58}{figure.value:>10.2f} {figure.unit:<4}{target:>8}  {figure.verdict}"
+        )
+    values = [{"what": f.what, "value": round(f.value, 3), "unit": f.unit} for f in figures]
+    print(json.dumps({"bench": "operator", "figures": values}))
+
+
+async def main(wanted: list[str]) -> int:
+    """Run the scenarios named, or all; return 1 if a target was missed."""
+    figures: list[Figure] = []
+    for name in wanted or SCENARIOS:
+        figures += await SCENARIOS[name]()
+    report(figures)
+    return int(any(figure.verdict == "MISSED" for figure in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(sys.argv[1:])))

@@ -1,0 +1,272 @@
+"""What a benchmark of the operator needs: an API server, operator processes, and their figures.
+
+Everything is real: kube-apiserver and etcd of `localcluster`, and `python -m modelyard`. Only the
+controllers of Kubernetes are left out: a Job that exists is all that is waited for.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import yaml
+
+ROOT = Path(__file__).parents[2]
+NAMESPACE = "bench"
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/modelyard-system/leases/modelyard-operator"
+TRAININGS = f"/apis/modelyard.dev/v1alpha1/namespaces/{NAMESPACE}/modeltrainings"
+JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+LABEL_TRAINING = "modelyard.dev/training"
+WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+WRITES = frozenset({"POST", "PUT", "PATCH", "APPLY", "DELETE"})
+OURS = frozenset(
+    {"modeltrainings", "modelversions", "modeldeployments"}
+    | {"jobs", "events", "deployments", "services"}
+)
+REQUEST = re.compile(r"apiserver_request_total\{(?P<labels>[^}]*)\} (?P<count>\S+)")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Api:
+    """A client of the API server that stamps when each Job appeared."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url
+        self.appeared: dict[str, float] = {}
+        """Monotonic time at which the first Job of a training was seen, by training."""
+        self._news = asyncio.Event()
+
+    async def send(self, method: str, path: str, body: Any = None) -> Any:
+        """Send one request and return the JSON of its answer."""
+        async with self._session.request(method, self._url + path, json=body) as answer:
+            answer.raise_for_status()
+            return await answer.json()
+
+    async def submit(self, name: str) -> float:
+        """Create a ModelTraining; return when the request was sent."""
+        sent = time.monotonic()
+        await self.send("POST", TRAININGS, training(name))
+        return sent
+
+    async def submit_all(self, names: list[str], at_once: int = 32) -> dict[str, float]:
+        """Create many, `at_once` requests at a time; return when each was sent."""
+        limit = asyncio.Semaphore(at_once)
+
+        async def one(name: str) -> float:
+            async with limit:
+                return await self.submit(name)
+
+        return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
+
+    async def wait_for_jobs(self, names: list[str], seconds: float) -> None:
+        """Wait until every training has its Job."""
+        missing = set(names)
+        async with asyncio.timeout(seconds):
+            while missing := {name for name in missing if name not in self.appeared}:
+                self._news.clear()
+                await self._news.wait()
+
+    async def writes(self) -> int:
+        """Return how many writes of others the server has answered, Leases apart.
+
+        Ours are the creations of trainings, a verb that the operator has no use for.
+        """
+        async with self._session.get(f"{self._url}/metrics") as answer:
+            text = await answer.text()
+        return sum(
+            int(float(found["count"]))
+            for found in REQUEST.finditer(text)
+            if _is_write_of_others(found["labels"])
+        )
+
+    async def holder(self) -> str:
+        """Return who holds the Lease, empty if nobody does."""
+        try:
+            lease = await self.send("GET", LEASE)
+        except aiohttp.ClientResponseError:
+            return ""
+        return lease["spec"].get("holderIdentity") or ""
+
+    async def watch_jobs(self) -> None:
+        """Stamp Jobs as they appear, until cancelled."""
+        query = {"watch": "true", "labelSelector": LABEL_TRAINING}
+        timeout = aiohttp.ClientTimeout(total=None)
+        async with self._session.get(
+            self._url + JOBS, params=query, headers={"Accept": WATCH}, timeout=timeout
+        ) as answer:
+            async for line in answer.content:
+                now, event = time.monotonic(), json.loads(line)
+                labels = event["object"]["metadata"].get("labels") or {}
+                self.appeared.setdefault(labels.get(LABEL_TRAINING, ""), now)
+                self._news.set()
+
+
+def _is_write_of_others(labels: str) -> bool:
+    found = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+    ours = (found["verb"], found["resource"], found["subresource"]) == (
+        "POST",
+        "modeltrainings",
+        "",
+    )
+    return found["verb"] in WRITES and found["resource"] in OURS and not ours
+
+
+def training(name: str) -> dict[str, Any]:
+    """Return the first example as a manifest of that name."""
+    manifest: dict[str, Any] = yaml.safe_load((ROOT / "examples/01-training.yaml").read_text())
+    manifest["metadata"] = {"name": name, "namespace": NAMESPACE}
+    return manifest
+
+
+@asynccontextmanager
+async def api_of(kubeconfig: Path) -> AsyncIterator[Api]:
+    """Connect, install the CRDs, and watch the Jobs."""
+    config = await asyncio.to_thread(lambda: yaml.safe_load(kubeconfig.read_text()))
+    connector = aiohttp.TCPConnector(ssl=_tls(config), limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        api = Api(session, config["clusters"][0]["cluster"]["server"])
+        await _install(api)
+        watching = asyncio.create_task(api.watch_jobs())
+        yield api
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+def _tls(config: dict[str, Any]) -> ssl.SSLContext:
+    authority = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"])
+    context = ssl.create_default_context(cadata=authority.decode())
+    user = config["users"][0]["user"]
+    with tempfile.NamedTemporaryFile() as pair:
+        pair.write(base64.b64decode(user["client-certificate-data"]) + b"\n")
+        pair.write(base64.b64decode(user["client-key-data"]))
+        pair.flush()
+        context.load_cert_chain(pair.name)
+    return context
+
+
+async def _install(api: Api) -> None:
+    """Create namespaces and CRDs, and wait until the kinds are served."""
+    for name in (NAMESPACE, "modelyard-system"):
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        await api.send("POST", "/api/v1/namespaces", body)
+    for path in sorted((ROOT / "crds").glob("*.yaml")):
+        body = yaml.safe_load(path.read_text())
+        await api.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
+    for kind in ("modeltrainings", "modelversions", "modeldeployments"):
+        await until(f"{kind} are served", lambda kind=kind: _served(api, kind))
+
+
+async def until(what: str, holds: Callable[[], Awaitable[object]], seconds: float = 60) -> None:
+    """Wait until a condition holds; fail with its name if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not await holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not in {seconds:g} s: {what}")
+        await asyncio.sleep(0.05)
+
+
+async def _served(api: Api, kind: str) -> bool:
+    try:
+        await api.send("GET", f"/apis/modelyard.dev/v1alpha1/{kind}?limit=1")
+    except aiohttp.ClientResponseError:
+        return False
+    return True
+
+
+@dataclass
+class Operator:
+    """One operator process."""
+
+    kubeconfig: Path
+    folder: Path
+    name: str
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self) -> Self:
+        """Start it; its log is `<name>.log`."""
+        config = self.folder / "config.yaml"
+        store = {"bucket": "modelyard", "endpoint": "http://127.0.0.1:9"}
+        config.write_text(yaml.safe_dump({"stores": [store]}))
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "modelyard"],
+                env=_environment()
+                | {
+                    "KUBECONFIG": str(self.kubeconfig),
+                    "MODELYARD_CONFIG": str(config),
+                    "POD_UID": self.name,
+                },
+                stdout=log,
+                stderr=log,
+            )
+        return self
+
+    async def end(self, with_signal: signal.Signals = signal.SIGTERM) -> float:
+        """Send a signal, wait for the end; return when the signal was sent."""
+        sent = time.monotonic()
+        self.process.send_signal(with_signal)
+        await asyncio.to_thread(self.process.wait, 60)
+        return sent
+
+    @property
+    def resident_mib(self) -> float:
+        """Resident memory now."""
+        return resident_mib(self.process.pid)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of all threads so far."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / TICKS
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT / "operator")}
+
+
+def resident_mib(pid: int | str) -> float:
+    """Return the resident memory of a process in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024
+
+
+def import_mib(statement: str) -> float:
+    """Return the resident memory of a Python that has only run `statement`, in MiB."""
+    code = f"{statement}\nprint(open('/proc/self/status').read())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(re.findall(r"VmRSS:\s+(\d+)", done.stdout)[0]) / 1024
+
+
+async def until_calm(operator: Operator, seconds: float = 60) -> None:
+    """Wait until a process has used almost no CPU for two seconds: started, synced, idle."""
+    async with asyncio.timeout(seconds):
+        spent = -1.0
+        while operator.cpu_seconds - spent > 0.1:  # 5 % of a core
+            spent = operator.cpu_seconds
+            await asyncio.sleep(2)
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return the smallest value that at least `share` of all values do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * round(share * 100) // 100) - 1)]
