@@ -25,7 +25,18 @@ from modelyard.api.store import StoreSettings
 from modelyard.store.client import S3Store, connect
 from modelyard.store.credentials import Credentials
 
-PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3", "s3.grpc")
+PORTS = (
+    "admin",
+    "admin.grpc",
+    "master",
+    "master.grpc",
+    "volume",
+    "volume.grpc",
+    "filer",
+    "filer.grpc",
+    "s3",
+    "s3.grpc",
+)
 READY_SECONDS = 60
 SWITCHED_OFF = (
     "-master.telemetry=false",
@@ -79,12 +90,15 @@ class Seaweed:
 @contextmanager
 def running(folder: Path) -> Iterator[Seaweed]:
     """Run SeaweedFS with its files below `folder` until the block ends."""
-    keys = [Credentials(name, secrets.token_hex(16)) for name in ("modelyard", "reader")]
+    owner = Credentials("modelyard", secrets.token_hex(16))
+    reader = Credentials("reader", secrets.token_hex(16))
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "s3.json"
-    config.write_text(
-        json.dumps({"identities": [_identity(*pair) for pair in zip(keys, RIGHTS, strict=True)]})
-    )
+    identities = [
+        _identity(owner, "Admin", "Read", "Write", "List", "Tagging"),
+        _identity(reader, "Read", "List"),
+    ]
+    config.write_text(json.dumps({"identities": identities}))
     ports = free_ports(len(PORTS))
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(
@@ -94,7 +108,8 @@ def running(folder: Path) -> Iterator[Seaweed]:
             cwd=folder,
             env={"PATH": os.defpath, "HOME": str(folder), "GOMEMLIMIT": "512MiB"},
         )
-    seaweed = Seaweed(f"http://127.0.0.1:{ports[PORTS.index('s3')]}", *keys, process)
+    endpoint = f"http://127.0.0.1:{ports[PORTS.index('s3')]}"
+    seaweed = Seaweed(endpoint, owner, reader, process)
     try:
         _wait_until_ready(seaweed, folder / "weed.log")
         yield seaweed
@@ -102,23 +117,22 @@ def running(folder: Path) -> Iterator[Seaweed]:
         stop(process)
 
 
-RIGHTS = (("Admin", "Read", "Write", "List", "Tagging"), ("Read", "List"))
-
-
-def _identity(keys: Credentials, actions: tuple[str, ...]) -> dict[str, Any]:
+def _identity(keys: Credentials, *actions: str) -> dict[str, Any]:
     pair = {"accessKey": keys.access_key, "secretKey": keys.secret_key}
     return {"name": keys.access_key, "credentials": [pair], "actions": list(actions)}
 
 
 def _command(folder: Path, config: Path, ports: dict[str, int]) -> list[str]:
     weed = str(Path(sysconfig.get_path("scripts")) / "weed")
-    flags = [
-        f"-{name.replace('.grpc', '.port.grpc') if '.' in name else name + '.port'}={port}"
-        for name, port in ports.items()
-    ]
+    flags = [f"-{_port_flag(name)}={port}" for name, port in ports.items()]
     (folder / "objects").mkdir(exist_ok=True)
     place = [f"-dir={folder / 'objects'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     return [weed, "mini", *place, f"-s3.config={config}", *flags, *SWITCHED_OFF]
+
+
+def _port_flag(name: str) -> str:
+    """Return the flag of a port: `s3.port`, and `s3.port.grpc` for `s3.grpc`."""
+    return name.replace(".grpc", ".port.grpc") if "." in name else f"{name}.port"
 
 
 def free_ports(count: int) -> list[int]:

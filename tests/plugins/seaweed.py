@@ -1,4 +1,4 @@
-"""Fixtures of a real S3 service: put `pytest_plugins = ["tests.plugins.seaweed"]` in a test file."""
+"""Fixtures of a real S3 service: `pytest_plugins = ["tests.plugins.seaweed"]` in a test file."""
 
 from collections.abc import Iterator
 

@@ -37,7 +37,7 @@ class Claim(Model):
 class RunPointer(Model):
     """The number that a training may commit."""
 
-    version: Annotated[int, Field(ge=1)] | None
+    version: Annotated[int, Field(ge=1)] | None = None
     """None: given up before it had a number."""
 
     attempt: Annotated[int, Field(ge=1, le=CLOSED)]
