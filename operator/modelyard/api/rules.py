@@ -253,9 +253,14 @@ TRAINING = Kind(
         Column("ETA", ".status.progress.estimatedRemainingSeconds", "Seconds left.", "integer"),
         Column("Epoch", ".status.progress.epoch", "Epoch under way.", "integer"),
         Column(
+            "Val-Accuracy",
+            '.status.metrics[?(@.name=="val_accuracy")].value',
+            "Accuracy on the evaluation data after the last epoch, while it trains.",
+        ),
+        Column(
             "Accuracy",
             '.status.metrics[?(@.name=="accuracy")].value',
-            "Latest accuracy that the trainer reported.",
+            "Accuracy on the evaluation data once it is trained.",
         ),
         Column("Version", ".status.modelVersionName", "The version that came of it."),
         Column("Attempt", ".status.attempt", "Number of the present attempt.", "integer"),
