@@ -102,7 +102,8 @@ class FolderStore(Store):
     def list_objects(self, prefix: str) -> Iterator[Listed]:
         """Yield the objects below a prefix, in order."""
         top = self.root / self.bucket
-        found = {str(path.relative_to(top)): path for path in top.rglob("*") if path.is_file()}
+        folder = top / prefix.rpartition("/")[0]
+        found = {str(path.relative_to(top)): path for path in folder.rglob("*") if path.is_file()}
         for key in sorted(key for key in found if key.startswith(prefix)):
             with suppress(FileNotFoundError):
                 yield Listed(key, found[key].stat().st_size)
