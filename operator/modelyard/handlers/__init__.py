@@ -1,0 +1,1 @@
+"""The wiring: kopf's events in, reconciles out. Nothing here decides anything."""

@@ -1,0 +1,145 @@
+"""The reconcile loop: take a key, parse, observe, plan, apply; failures are logged here only."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from modelyard.api.errors import Refused, Retry
+from modelyard.handlers.observe import Observer
+from modelyard.kube.apply import Executor
+from modelyard.kube.cache import Cache
+from modelyard.kube.failures import Conflict
+from modelyard.kube.kinds import MODEL_DEPLOYMENT, MODEL_TRAINING, MODEL_VERSION, Key, Raw
+from modelyard.kube.metrics import LoopMetrics
+from modelyard.kube.queue import WorkQueue
+from modelyard.plan.core import Plan, Refusal
+from modelyard.plan.deployment import plan_deployment
+from modelyard.plan.parse import (
+    Unreadable,
+    parse_deployment,
+    parse_training,
+    parse_version,
+    plan_unreadable,
+)
+from modelyard.plan.training import plan_training
+from modelyard.plan.version import plan_version
+
+LOG = logging.getLogger("modelyard.loop")
+BROKEN_RETRY = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kindred:
+    """How one kind is parsed, observed and planned."""
+
+    parse: Callable[[Raw], Any]
+    observe: Callable[..., Awaitable[Any]]
+    plan: Callable[[Any, Any, datetime], Plan]
+
+
+def kindreds(observer: Observer) -> dict[str, Kindred]:
+    """Return the three kinds by name."""
+    return {
+        MODEL_TRAINING.name: Kindred(parse_training, observer.training, plan_training),
+        MODEL_VERSION.name: Kindred(parse_version, observer.version, plan_version),
+        MODEL_DEPLOYMENT.name: Kindred(parse_deployment, observer.deployment, plan_deployment),
+    }
+
+
+@dataclass(slots=True)
+class Loop:
+    """Workers that turn keys into executed plans."""
+
+    cache: Cache
+    queue: WorkQueue
+    executor: Executor
+    metrics: LoopMetrics
+    kinds: dict[str, Kindred]
+    refusals: dict[Key, Refusal] = field(default_factory=dict)
+    """What the last plan of an object ran into; the next plan answers it."""
+
+    async def work(self) -> None:
+        """Reconcile keys for ever; run several of these at once."""
+        while True:
+            key = await self.queue.get()
+            try:
+                await self._measured(key)
+            finally:
+                self.queue.done(key)
+
+    async def _measured(self, key: Key) -> None:
+        started = time.monotonic()
+        active = self.metrics.active.labels(key.kind)
+        active.inc()
+        try:
+            result = await self._reconcile(key)
+        finally:
+            active.dec()
+        self.metrics.reconciles.labels(key.kind, result).inc()
+        self.metrics.reconcile_seconds.labels(key.kind).observe(time.monotonic() - started)
+
+    async def _reconcile(self, key: Key) -> str:
+        """Run one reconcile; return its result for the metrics."""
+        raw = self.cache.get(key)
+        if raw is None:
+            self.queue.forget(key)
+            self.refusals.pop(key, None)
+            return "success"
+        try:
+            plan = await self._plan(key, raw)
+            await self.executor.execute(raw, plan)
+        except Refused as refused:
+            return self._refused(key, refused)
+        except Retry as retry:
+            return self._retry(key, retry)
+        except Exception:
+            LOG.exception("reconcile failed by a bug of the operator", extra=_where(key))
+            self.metrics.errors.labels(key.kind).inc()
+            self.queue.retry(key, BROKEN_RETRY)
+            return "error"
+        self.queue.forget(key)
+        if plan.requeue_after is not None:
+            self.queue.add_after(key, plan.requeue_after)
+            return "requeue_after"
+        return "success"
+
+    async def _plan(self, key: Key, raw: Raw) -> Plan:
+        kindred = self.kinds[key.kind]
+        resource = kindred.parse(raw)
+        now = datetime.now(UTC)
+        if isinstance(resource, Unreadable):
+            return plan_unreadable(resource, now)
+        refusal = self.refusals.pop(key, None)
+        observed = await kindred.observe(key, raw, resource, refusal)
+        return kindred.plan(resource, observed, now)
+
+    def _refused(self, key: Key, refused: Refused) -> str:
+        """Let the next plan answer the refusal: at once, then ever later."""
+        LOG.warning("refused: %s", refused, extra=_where(key))
+        self.refusals[key] = Refusal(refused.reason, str(refused))
+        self.queue.retry(key)
+        return "requeue"
+
+    def _retry(self, key: Key, retry: Retry) -> str:
+        level = logging.DEBUG if isinstance(retry, Conflict) else logging.INFO
+        LOG.log(level, "will try again: %s", retry, extra=_where(key))
+        self.queue.retry(key, retry.after)
+        return "requeue"
+
+
+def _where(key: Key) -> dict[str, str]:
+    """Return the fields that place a log line."""
+    return {"object": f"{key.kind}/{key.namespace}/{key.name}"}
+
+
+async def resync(cache: Cache, queue: WorkQueue, kinds: list[str], seconds: float) -> None:
+    """Look at every object again every so often, spread over the interval's last tenth."""
+    while True:
+        await asyncio.sleep(seconds)
+        keys = [key for kind in kinds for key in cache.keys(kind)]
+        for place, key in enumerate(keys):
+            queue.add_after(key, seconds / 10 * place / len(keys))

@@ -1,0 +1,140 @@
+"""Gathers the snapshot that a planner sees: caches first, then only the facts that it asks for."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from modelyard.api.config import OperatorConfig
+from modelyard.api.deployment import ModelDeployment
+from modelyard.api.errors import Refused, Retry
+from modelyard.api.names import version_name
+from modelyard.api.training import ModelTraining
+from modelyard.api.version import ModelVersion
+from modelyard.handlers.polls import Polls
+from modelyard.handlers.references import users_of
+from modelyard.handlers.stores import Stores
+from modelyard.kube.cache import Cache, owned_by
+from modelyard.kube.client import Client
+from modelyard.kube.kinds import DEPLOYMENT, JOB, MODEL_VERSION, POD, SERVICE, Key, Raw
+from modelyard.plan.core import Refusal
+from modelyard.plan.observed import (
+    DeploymentObserved,
+    ManifestFact,
+    PodView,
+    ProgressFact,
+    TrainingNeeds,
+    TrainingObserved,
+    VersionObserved,
+)
+from modelyard.plan.parse import parse_version
+from modelyard.plan.training import training_needs
+from modelyard.plan.version import version_needs
+from modelyard.plan.views import job_view, pod_view, service_view, workload_view
+
+LOG_BYTES = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Everything that observations are made with."""
+
+    config: OperatorConfig
+    client: Client
+    cache: Cache
+    stores: Stores
+    polls: Polls
+
+    async def training(
+        self, key: Key, raw: Raw, training: ModelTraining, refusal: Refusal | None
+    ) -> TrainingObserved:
+        """Return the world of one ModelTraining."""
+        uid, spec = training.metadata.uid, training.spec
+        jobs = tuple(map(job_view, self._owned(uid, JOB.name)))
+        pods = self._pods(uid)
+        needs = training_needs(training, jobs, pods)
+        return TrainingObserved(
+            images=self.config.images,
+            store=self.config.store(spec.store_name),
+            jobs=jobs,
+            pods=pods,
+            progress=self._progress(key, needs, pods),
+            log_tail=await self._log_tail(key.namespace, needs),
+            manifest=await self._training_manifest(key, training, needs),
+            version=self._wanted_version(key.namespace, training, needs),
+            refusal=refusal,
+        )
+
+    async def version(
+        self, key: Key, raw: Raw, version: ModelVersion, refusal: Refusal | None
+    ) -> VersionObserved:
+        """Return the world of one ModelVersion."""
+        spec, artifact = version.spec, version.spec.artifact
+        manifest: ManifestFact | None = None
+        if version_needs(version):
+            place = (artifact.store_name, key.namespace, spec.model_name, spec.version)
+            manifest = await self.stores.manifest(*place, artifact.manifest_digest)
+        store = self.config.store(artifact.store_name)
+        return VersionObserved(store, manifest, users_of(self.cache, raw), refusal)
+
+    async def deployment(
+        self, key: Key, raw: Raw, deployment: ModelDeployment, refusal: Refusal | None
+    ) -> DeploymentObserved:
+        """Return the world of one ModelDeployment."""
+        uid = deployment.metadata.uid
+        pods = self._pods(uid)
+        target = self._version(key.namespace, deployment.spec.model_version_name)
+        name = target.spec.artifact.store_name if target else ""
+        return DeploymentObserved(
+            images=self.config.images,
+            store=self.config.store(name),
+            target=target,
+            workloads=tuple(map(workload_view, self._owned(uid, DEPLOYMENT.name))),
+            services=tuple(map(service_view, self._owned(uid, SERVICE.name))),
+            pods=pods,
+            sentinels=self.polls.sentinels(key, pods),
+            refusal=refusal,
+        )
+
+    def _owned(self, uid: str, kind: str) -> list[dict[str, Any]]:
+        """Return the children that really belong to the owner."""
+        return [raw for raw in self.cache.children(uid, kind) if owned_by(raw, uid)]
+
+    def _pods(self, uid: str) -> tuple[PodView, ...]:
+        """Return the pods below an owner's Jobs or ReplicaSets, which name it by label only."""
+        return tuple(map(pod_view, self.cache.children(uid, POD.name)))
+
+    def _progress(
+        self, key: Key, needs: TrainingNeeds, pods: tuple[PodView, ...]
+    ) -> ProgressFact | None:
+        pod = next((pod for pod in pods if pod.name == needs.progress_of), None)
+        return self.polls.progress(key, pod) if pod else None
+
+    async def _log_tail(self, namespace: str, needs: TrainingNeeds) -> str:
+        """Return the end of a failed pod's log; evidence that is gone is not worth a failure."""
+        if needs.log_of is None:
+            return ""
+        try:
+            return await self.client.log_tail(namespace, needs.log_of, "trainer", LOG_BYTES)
+        except (Refused, Retry):
+            return ""
+
+    async def _training_manifest(
+        self, key: Key, training: ModelTraining, needs: TrainingNeeds
+    ) -> ManifestFact | None:
+        if needs.manifest is None:
+            return None
+        spec = training.spec
+        place = (spec.store_name, key.namespace, spec.model_name)
+        return await self.stores.manifest(*place, *needs.manifest)
+
+    def _wanted_version(
+        self, namespace: str, training: ModelTraining, needs: TrainingNeeds
+    ) -> ModelVersion | None:
+        name = needs.version_name
+        if name is None and needs.manifest is not None:
+            name = version_name(training.spec.model_name, needs.manifest[0])
+        return self._version(namespace, name) if name else None
+
+    def _version(self, namespace: str, name: str) -> ModelVersion | None:
+        raw = self.cache.get(Key(MODEL_VERSION.name, namespace, name))
+        parsed = parse_version(raw) if raw else None
+        return parsed if isinstance(parsed, ModelVersion) else None

@@ -1,0 +1,75 @@
+"""Where the API server is and how to authenticate: kubeconfig, or the pod's service account.
+
+`kubernetes.aio.config` reads both (contexts, client certificates, exec plugins); requests are made
+with aiohttp itself, because the generated client's serialisation costs more CPU than the request.
+"""
+
+import os
+import ssl
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelyard.api.errors import Broken
+
+TOKEN_SECONDS = 60.0
+"""Projected tokens rotate; the file is read again at least this often."""
+
+
+@dataclass
+class Connection:
+    """An API server and the credentials for it."""
+
+    configuration: Any
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    @property
+    def server(self) -> str:
+        """URL of the API server without a trailing slash."""
+        return str(self.configuration.host).rstrip("/")
+
+    async def authorization(self) -> dict[str, str]:
+        """Return the present Authorization header, empty for client certificates.
+
+        A service account's token is read again from its file once it is 60 s old.
+        """
+        settings = await self.configuration.auth_settings()
+        token = (settings.get("BearerToken") or {}).get("value")
+        return {"Authorization": token} if token else {}
+
+
+def _tls(configuration: Any) -> ssl.SSLContext | None:
+    """Build the TLS context that the configuration asks for, None for plain HTTP."""
+    if not configuration.host.startswith("https"):
+        return None
+    context = ssl.create_default_context(
+        cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data
+    )
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def find_connection() -> Connection:
+    """Return the pod's own service account if there is one, else the current kubeconfig.
+
+    Raises:
+        Broken: neither is usable.
+    """
+    from kubernetes.aio import config  # noqa: PLC0415 - 5 MiB that only a running operator needs
+    from kubernetes.aio.client import Configuration  # noqa: PLC0415
+
+    configuration = Configuration()
+    try:
+        if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            await config.load_kube_config(client_configuration=configuration, persist_config=False)
+    except config.ConfigException as error:
+        raise Broken(
+            f"No way to the API server: {error}. Expected a service account in a pod, or a"
+            " kubeconfig in KUBECONFIG or ~/.kube/config."
+        ) from error
+    return Connection(configuration, _tls(configuration))

@@ -1,0 +1,72 @@
+"""Slim copies of objects: what no decision reads is not kept in memory.
+
+Run configurations, pod templates and managed fields are the bulk of an object; 500 trainings with
+their Jobs would otherwise cost more memory than the whole operator.
+"""
+
+import sys
+from typing import Any
+
+from modelyard.kube.kinds import ROOT_NAMES, Raw
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+KEPT_SPEC = {
+    "Job": ("suspend", "parallelism", "completions", "backoffLimit"),
+    "Pod": ("nodeName",),
+    "Deployment": ("replicas", "selector"),
+    "Service": ("selector", "ports", "type"),
+}
+"""Fields of `spec` that are kept; of our own kinds all are."""
+
+KEPT_META = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "finalizers",
+    "labels",
+    "annotations",
+    "ownerReferences",
+)
+
+
+def slim(raw: Raw) -> Raw:
+    """Return a copy of `raw` without what no decision reads."""
+    kind = sys.intern(raw["kind"])
+    kept: Raw = {
+        "apiVersion": sys.intern(raw["apiVersion"]),
+        "kind": kind,
+        "metadata": _metadata(raw["metadata"]),
+    }
+    if "spec" in raw:
+        kept["spec"] = _spec(kind, raw["spec"])
+    if "status" in raw:
+        kept["status"] = _interned(raw["status"])
+    return kept
+
+
+def _metadata(meta: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: meta[name] for name in KEPT_META if name in meta}
+    if "annotations" in kept:
+        kept["annotations"] = {k: v for k, v in kept["annotations"].items() if k != LAST_APPLIED}
+    return kept
+
+
+def _spec(kind: str, spec: dict[str, Any]) -> Any:
+    if kind in ROOT_NAMES:
+        return _interned(spec)
+    return {name: spec[name] for name in KEPT_SPEC.get(kind, ()) if name in spec}
+
+
+def _interned(value: Any) -> Any:
+    """Return a copy whose keys are shared between all objects."""
+    match value:
+        case dict():
+            return {sys.intern(name): _interned(item) for name, item in value.items()}
+        case list():
+            return [_interned(item) for item in value]
+    return value
