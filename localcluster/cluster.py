@@ -25,6 +25,7 @@ GPU = "nvidia.com/gpu"
 API_SECONDS = 120.0
 NODE_SECONDS = 90.0
 DNS_SECONDS = 60.0
+GPU_SECONDS = 60.0
 
 
 class NativeCluster:
@@ -119,7 +120,12 @@ class NativeCluster:
             path = "jsonpath={.status.allocatable.nvidia\\.com/gpu}"
             return self.kubectl("get", "node", self.names.node, "-o", path) == str(count)
 
-        readiness.wait_until("kubelet does not offer the GPUs", offered, 60, "see kubelet.log")
+        readiness.wait_until(
+            "kubelet does not offer the GPUs",
+            offered,
+            GPU_SECONDS,
+            lambda: f"see {self.layout().log}/kubelet.log",
+        )
 
     def leftovers(self) -> list[str]:
         """Return what exists of the cluster on this machine, in words."""
@@ -162,8 +168,10 @@ class NativeCluster:
         def reached(what: str) -> None:
             self._progress(f"{what} after {time.monotonic() - started:.1f} s")
 
-        hint = f"the logs are in {layout.log}; init.log ends with:\n"
-        hint += readiness.tail(layout.log / "init.log")
+        def hint() -> str:
+            last = readiness.tail(layout.log / "init.log")
+            return f"the logs are in {layout.log}; init.log ends with:\n{last}"
+
         readiness.wait_until("no API server", self._api_ready, API_SECONDS, hint)
         reached("API server ready")
         self.kubectl("apply", "--server-side", "--filename", str(layout.config / "dns.yaml"))

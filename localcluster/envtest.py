@@ -18,16 +18,18 @@ import sys
 import tempfile
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from localcluster import pki
 from localcluster.binaries import Builder, Progress, kubernetes
-from localcluster.commands import run
+from localcluster.commands import attempt, run
 from localcluster.daemons import controller_flags, etcd_flags, token_flags
 from localcluster.errors import Refused
 from localcluster.folders import REPOSITORY
+from localcluster.guard import STOP
 from localcluster.kubeconfig import write_kubeconfig
 from localcluster.readiness import tail, wait_until
 
@@ -89,7 +91,7 @@ class EnvTest:
     @property
     def kubectl(self) -> Path:
         """The kubectl that fits the server."""
-        return Builder(kubernetes()).ensure(["kubectl"]) / "kubectl"
+        return self._programs / "kubectl"
 
     def stop(self) -> None:
         """End every program and remove the folder; calling it again does nothing."""
@@ -103,7 +105,8 @@ class EnvTest:
 
     def kill_apiserver(self) -> None:
         """Kill the API server (SIGKILL); connections break in the middle of answers."""
-        self._stop("kube-apiserver", signal.SIGKILL)
+        self._running["kube-apiserver"].kill()  # the kernel then kills what this guard ran
+        self._stop("kube-apiserver")
 
     def start_apiserver(self) -> None:
         """Start the API server at the same port, and wait until it is ready."""
@@ -114,10 +117,12 @@ class EnvTest:
             "the API server is not ready",
             self._ready_or_dead,
             START_SECONDS,
-            f"its log ends with:\n{tail(log)}",
+            lambda: f"its log ends with:\n{tail(log)}",
         )
         if self._running["kube-apiserver"].poll() is not None:
             raise Refused("the API server ended", f"its log ends with:\n{tail(log)}")
+        if self._with_controllers:
+            self._ensure_controllers()
 
     def restart_apiserver(self) -> None:
         """End the API server and start it again, with all of its objects."""
@@ -153,20 +158,35 @@ class EnvTest:
         try:
             self._spawn("etcd", self._etcd_command())
             self.start_apiserver()
-            if self._with_controllers:
-                self._start_controllers()
         except BaseException:
             self.stop()
             raise
 
-    def _start_controllers(self) -> None:
-        config = self.kubeconfig_for("system:kube-controller-manager")
-        flags = controller_flags(str(self.folder), str(config))
+    def _ensure_controllers(self) -> None:
+        """Start the controllers unless they run, and wait for the first thing they make.
+
+        They end by themselves when the API server goes away while they start.
+        """
+        name = "kube-controller-manager"
+        if name not in self._running:
+            self._controller_config = self.kubeconfig_for(f"system:{name}")
+        elif self._running[name].poll() is None:
+            return
+        else:
+            self._stop(name)
+        flags = controller_flags(str(self.folder), str(self._controller_config))
         # It serves only health and metrics, which nobody reads here.
-        self._spawn(
-            "kube-controller-manager",
-            [*self._program("kube-controller-manager"), *flags, "--secure-port=0"],
+        self._spawn(name, [*self._program(name), *flags, "--secure-port=0"])
+        wait_until(
+            "no default ServiceAccount",
+            self._accounts_made,
+            START_SECONDS,
+            lambda: f"the controllers' log ends with:\n{tail(self.folder / f'{name}.log')}",
         )
+
+    def _accounts_made(self) -> bool:
+        account = ("get", "serviceaccount", "default", "--namespace=default")
+        return attempt(self.kubectl, f"--kubeconfig={self.kubeconfig}", *account)
 
     def _spawn(self, name: str, command: list[str]) -> None:
         guard = [sys.executable, "-m", "localcluster.guard", *command]
@@ -181,13 +201,10 @@ class EnvTest:
                 start_new_session=True,
             )
 
-    def _stop(self, name: str, with_signal: signal.Signals = signal.SIGTERM) -> None:
+    def _stop(self, name: str) -> None:
         process = self._running.pop(name)
-        if with_signal is signal.SIGKILL:
-            process.kill()  # the kernel then kills what the guard ran
-        if process.stdin:
-            process.stdin.close()
-        process.wait(STOP_SECONDS)
+        with suppress(BrokenPipeError):  # it ended by itself
+            process.communicate(STOP, timeout=STOP_SECONDS)
 
     def _program(self, name: str) -> list[str]:
         return [str(self._programs / name)]
@@ -227,7 +244,7 @@ class EnvTest:
 
 def programs(controller_manager: bool, progress: Progress = print) -> Path:
     """Return the folder with the programs: `KUBEBUILDER_ASSETS` if it fits, else our own build."""
-    names = ["etcd", "kube-apiserver"]
+    names = ["etcd", "kube-apiserver", "kubectl"]
     if controller_manager:
         names.append("kube-controller-manager")
     if assets := os.environ.get("KUBEBUILDER_ASSETS"):

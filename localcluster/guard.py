@@ -1,7 +1,8 @@
 """Run one program and end it when whoever asked for it is gone.
 
 `python -m localcluster.guard PROGRAM ARGUMENT…` runs the program until the guard's standard input
-closes. The kernel closes it when the parent dies, however it dies, so nothing outlives a test run.
+says `stop`, or closes. The kernel closes it when the parent dies, however it dies, and then the
+program is killed: nothing outlives a test run.
 """
 
 import ctypes
@@ -12,7 +13,9 @@ import subprocess
 import sys
 
 PR_SET_PDEATHSIG = 1
-STOP_SECONDS = 10
+STOP = b"stop"
+# An API server would wait a minute for its watchers to leave.
+STOP_SECONDS = 2
 
 
 def main() -> None:
@@ -32,8 +35,11 @@ def main() -> None:
         readable, _, _ = select.select([0, ended], [], [])
         if ended in readable:
             os.read(ended, 1024)
-        if 0 in readable:
+        if 0 in readable and os.read(0, len(STOP)) == STOP:
             _stop(process)
+        elif 0 in readable:
+            process.kill()
+            process.wait()
     sys.exit(process.returncode)
 
 

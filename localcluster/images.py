@@ -5,7 +5,6 @@ file that it copies, and of the base image, so unchanged inputs are found and no
 """
 
 import json
-import shutil
 import tarfile
 import tempfile
 import time
@@ -172,8 +171,3 @@ def _forget_old(name: str) -> None:
     )
     for old in found[KEEP_ARCHIVES:]:
         old.unlink()
-
-
-def remove_storage() -> None:
-    """Remove buildah's layers; archives stay, the next build starts from them afresh."""
-    shutil.rmtree(cache_root() / "buildah", ignore_errors=True)

@@ -12,16 +12,18 @@ from localcluster.errors import Refused
 POLL_SECONDS = 0.1
 
 
-def wait_until(what: str, holds: Callable[[], bool], seconds: float, hint: str) -> None:
+def wait_until(
+    what: str, holds: Callable[[], bool], seconds: float, hint: Callable[[], str]
+) -> None:
     """Wait until a condition holds.
 
     Raises:
-        Refused: it did not within the time; the message ends with the hint.
+        Refused: it did not within the time; the message ends with the hint, asked for then.
     """
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
-            raise Refused(f"{what} after {seconds:.0f} s", hint)
+            raise Refused(f"{what} after {seconds:.0f} s", hint())
         time.sleep(POLL_SECONDS)
 
 
