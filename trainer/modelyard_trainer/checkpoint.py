@@ -125,7 +125,7 @@ class Checkpoints:
             found = self.store.download_file(self._key(place, "npz"), path)
             if found != record.sha256:
                 raise ValueError(f"SHA-256 is {found}, recorded was {record.sha256}")
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return Restored(record.step, dict(arrays), record.metrics)
         except (Missing, ValidationError, ValueError, zipfile.BadZipFile) as error:
             LOG.warning("checkpoint %s is not usable: %s", self._key(place, "npz"), error)

@@ -110,7 +110,7 @@ def _field(source: DataSource) -> str:
     """Return how messages name the features."""
     if source.format is DataFormat.NPZ:
         return repr(source.data_schema.features[0])
-    return "the feature columns"
+    return "the table"
 
 
 def _require_numbers(source: DataSource, array: Array, field: str) -> None:

@@ -65,7 +65,7 @@ def read_dataset(source: DataSource, path: Path, digest: str, task: Task) -> Dat
 def _read_npz(source: DataSource, path: Path) -> tuple[Array, Array]:
     """Return the feature array and the label array of an `.npz` file; pickles are refused."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return (
                 _array(source, arrays, source.data_schema.features[0]),
                 _array(source, arrays, source.data_schema.label),

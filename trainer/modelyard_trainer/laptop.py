@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from modelyard.api.gates import judge_gates
 from modelyard.api.run import RunConfig
@@ -172,11 +173,11 @@ def _bar(progress: Progress, console: Console) -> Iterator[None]:
 
 def _explain(failure: RunFailed, uid: str, console: Console) -> int:
     """Say why the run ended and what to do; return the exit code."""
-    console.print(f"[red]{failure.category}[/red]: {failure}", highlight=False, markup=True)
+    console.print(Text(f"{failure.category}: ", "red") + Text(str(failure)), soft_wrap=True)
     if failure.hint:
-        console.print(failure.hint, highlight=False, markup=False)
+        console.print(Text(failure.hint), soft_wrap=True)
     if isinstance(failure, Interrupted):
-        console.print(f"Continue with: --resume {uid}", highlight=False)
+        console.print(Text(f"Continue with: --resume {uid}"))
     return int(failure.exit_code)
 
 
