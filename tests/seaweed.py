@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -64,12 +65,17 @@ class Seaweed:
 
     def store(self, bucket: str) -> S3Store:
         """Return a store with all rights."""
-        store = connect(self.settings(bucket), self.credentials)
+        return self._store.in_bucket(bucket)
+
+    @cached_property
+    def _store(self) -> S3Store:
+        store = connect(self.settings("ready"), self.credentials)
         assert isinstance(store, S3Store)
         return store
 
+    @cached_property
     def client(self) -> Any:
-        """Return a plain boto3 client."""
+        """A plain boto3 client; making one costs a quarter of a second, so it is kept."""
         return boto3.session.Session().client(
             "s3",
             endpoint_url=self.endpoint,
@@ -81,9 +87,7 @@ class Seaweed:
     def make_bucket(self) -> str:
         """Create a bucket and return its name."""
         name = f"test-{uuid4().hex[:12]}"
-        client = self.client()
-        with closing(client):
-            client.create_bucket(Bucket=name)
+        self.client.create_bucket(Bucket=name)
         return name
 
 
@@ -114,6 +118,7 @@ def running(folder: Path) -> Iterator[Seaweed]:
         _wait_until_ready(seaweed, folder / "weed.log")
         yield seaweed
     finally:
+        seaweed.client.close()
         stop(process)
 
 
@@ -150,15 +155,13 @@ def _wait_until_ready(seaweed: Seaweed, log: Path) -> None:
     timer = threading.Timer(READY_SECONDS, deadline.set)
     timer.daemon = True
     timer.start()
-    client = seaweed.client()
-    with closing(client):
-        while not deadline.is_set() and seaweed.process.poll() is None:
-            with suppress(ClientError, BotoCoreError):
-                client.create_bucket(Bucket="ready")
-                client.put_object(Bucket="ready", Key="ready", Body=b"ready")
-                timer.cancel()
-                return
-            deadline.wait(0.1)
+    while not deadline.is_set() and seaweed.process.poll() is None:
+        with suppress(ClientError, BotoCoreError):
+            seaweed.client.create_bucket(Bucket="ready")
+            seaweed.client.put_object(Bucket="ready", Key="ready", Body=b"ready")
+            timer.cancel()
+            return
+        deadline.wait(0.1)
     timer.cancel()
     raise AssertionError(f"SeaweedFS did not start:\n{log.read_text()[-4000:]}")
 

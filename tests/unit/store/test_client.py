@@ -156,9 +156,9 @@ def test_an_object_without_a_record_is_read_to_be_compared(
     seaweed: Seaweed, s3: S3Store, tmp_path: Path
 ) -> None:
     path, digest = make_file(tmp_path / "file", 100)
-    seaweed.client().put_object(Bucket=s3.bucket, Key="key", Body=path.read_bytes())
+    seaweed.client.put_object(Bucket=s3.bucket, Key="key", Body=path.read_bytes())
     s3.upload_file("key", path, digest)
-    seaweed.client().put_object(Bucket=s3.bucket, Key="other", Body=b"other")
+    seaweed.client.put_object(Bucket=s3.bucket, Key="other", Body=b"other")
     with pytest.raises(Conflict):
         s3.upload_file("other", path, digest)
 
