@@ -32,6 +32,7 @@ class Reason(StrEnum):
     STORE_UNREACHABLE = "StoreUnreachable"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
     NAME_CONFLICT = "NameConflict"
+    FORBIDDEN = "Forbidden"
     DATA_NOT_ALLOWED = "DataNotAllowed"
 
     UNSCHEDULABLE = "Unschedulable"
