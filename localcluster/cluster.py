@@ -156,14 +156,15 @@ class NativeCluster:
         write_files(layout)
         pause = images.build("pause", self._progress)
         network.create(layout)
-        started = time.monotonic()
-        _launch(layout)
-        self._wait_until_ready(started, pause)
+        first = _launch(layout)
+        self._wait_until_ready(first, pause)
+        first.returncode = 0  # from here on it is not ours to wait for
         (self.root / "ready").touch()
         return layout
 
-    def _wait_until_ready(self, started: float, pause: Path) -> None:
+    def _wait_until_ready(self, first: subprocess.Popen[bytes], pause: Path) -> None:
         layout = self.layout()
+        started = time.monotonic()
 
         def reached(what: str) -> None:
             self._progress(f"{what} after {time.monotonic() - started:.1f} s")
@@ -172,7 +173,12 @@ class NativeCluster:
             last = readiness.tail(layout.log / "init.log")
             return f"the logs are in {layout.log}; init.log ends with:\n{last}"
 
-        readiness.wait_until("no API server", self._api_ready, API_SECONDS, hint)
+        def api_ready_or_node_gone() -> bool:
+            return first.poll() is not None or self._api_ready()
+
+        readiness.wait_until("no API server", api_ready_or_node_gone, API_SECONDS, hint)
+        if first.poll() is not None:
+            raise Refused("the node's first process ended", hint())
         reached("API server ready")
         self.kubectl("apply", "--server-side", "--filename", str(layout.config / "dns.yaml"))
         load_archive(self, pause)
@@ -259,7 +265,7 @@ def write_files(layout: Layout) -> None:
     (layout.config / "init.json").write_text(json.dumps(init_plan(layout), indent=2))
 
 
-def _launch(layout: Layout) -> None:
+def _launch(layout: Layout) -> subprocess.Popen[bytes]:
     """Start the node's first process; it outlives this one."""
     command = [
         "nsenter",
@@ -268,7 +274,7 @@ def _launch(layout: Layout) -> None:
         *(sys.executable, "-m", "localcluster.init", str(layout.config / "init.json")),
     ]
     with (layout.log / "init.log").open("ab") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -277,7 +283,6 @@ def _launch(layout: Layout) -> None:
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             start_new_session=True,
         )
-    process.returncode = 0  # it is not ours to wait for
 
 
 def _namespace_pids(pid: int) -> list[str]:

@@ -73,7 +73,6 @@ def controller_flags(pki: str, kubeconfig: str) -> tuple[str, ...]:
         f"--root-ca-file={pki}/ca.crt",
         f"--cluster-signing-cert-file={pki}/ca.crt",
         f"--cluster-signing-key-file={pki}/ca.key",
-        "--use-service-account-credentials=true",
         "--leader-elect=false",
     )
 
@@ -117,9 +116,13 @@ def _api_server(layout: Layout) -> Daemon:
 def _controller_manager(layout: Layout) -> Daemon:
     kubeconfig = str(layout.kubeconfig_of("kube-controller-manager"))
     flags = controller_flags(str(layout.pki), kubeconfig)
-    network = ("--allocate-node-cidrs=false", f"--cluster-cidr={layout.addresses.pods}")
+    more = (
+        "--use-service-account-credentials=true",
+        "--allocate-node-cidrs=false",
+        f"--cluster-cidr={layout.addresses.pods}",
+    )
     name = "kube-controller-manager"
-    return Daemon(name, (name, *flags, *network), needs_api=True)
+    return Daemon(name, (name, *flags, *more), needs_api=True)
 
 
 def _scheduler(layout: Layout) -> Daemon:
