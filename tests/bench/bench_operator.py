@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -233,6 +234,7 @@ def report(figures: list[Figure]) -> None:
         print(
             f"{figure.what:<58}{figure.value:>10.2f} {figure.unit:<4}{target:>8}  {figure.verdict}"
         )
+    print(f"load average of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     values = [{"what": f.what, "value": round(f.value, 3), "unit": f.unit} for f in figures]
     print(json.dumps({"bench": "operator", "figures": values}))
 

@@ -24,6 +24,8 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
+from localcluster.envtest import free_ports
+
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "bench"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/modelyard-system/leases/modelyard-operator"
@@ -75,10 +77,15 @@ class Api:
     async def wait_for_jobs(self, names: list[str], seconds: float) -> None:
         """Wait until every training has its Job."""
         missing = set(names)
-        async with asyncio.timeout(seconds):
-            while missing := {name for name in missing if name not in self.appeared}:
-                self._news.clear()
-                await self._news.wait()
+        try:
+            async with asyncio.timeout(seconds):
+                while missing := {name for name in missing if name not in self.appeared}:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError as error:
+            example = await self.send("GET", f"{TRAININGS}/{min(missing)}")
+            status = json.dumps(example.get("status"))
+            raise TimeoutError(f"{len(missing)} without a Job, for instance {status}") from error
 
     async def writes(self) -> int:
         """Return how many writes of others the server has answered, Leases apart.
@@ -199,7 +206,11 @@ class Operator:
     def start(self) -> Self:
         """Start it; its log is `<name>.log`."""
         config = self.folder / "config.yaml"
-        store = {"bucket": "modelyard", "endpoint": "http://127.0.0.1:9"}
+        store = {
+            "bucket": "modelyard",
+            "endpoint": "http://127.0.0.1:9",
+            "readPrefixes": ["modelyard/datasets/"],
+        }
         config.write_text(yaml.safe_dump({"stores": [store]}))
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -209,6 +220,7 @@ class Operator:
                     "KUBECONFIG": str(self.kubeconfig),
                     "MODELYARD_CONFIG": str(config),
                     "POD_UID": self.name,
+                    "MODELYARD_HTTP_PORT": str(free_ports(1)[0]),
                 },
                 stdout=log,
                 stderr=log,
@@ -259,11 +271,12 @@ def import_mib(statement: str) -> float:
 
 async def until_calm(operator: Operator, seconds: float = 60) -> None:
     """Wait until a process has used almost no CPU for two seconds: started, synced, idle."""
-    async with asyncio.timeout(seconds):
-        spent = -1.0
-        while operator.cpu_seconds - spent > 0.1:  # 5 % of a core
-            spent = operator.cpu_seconds
-            await asyncio.sleep(2)
+    deadline, spent = time.monotonic() + seconds, -1.0
+    while operator.cpu_seconds - spent > 0.1:  # 5 % of a core
+        if operator.process.poll() is not None or time.monotonic() > deadline:
+            raise TimeoutError(f"{operator.name} has ended or is never idle")
+        spent = operator.cpu_seconds
+        await asyncio.sleep(2)
 
 
 def percentile(values: list[float], share: float) -> float:
