@@ -6,7 +6,7 @@ from typing import Any
 from modelyard.api.config import OperatorConfig
 from modelyard.api.deployment import ModelDeployment
 from modelyard.api.errors import Refused, Retry
-from modelyard.api.names import version_name
+from modelyard.api.names import LABEL_OWNER_UID, version_name
 from modelyard.api.training import ModelTraining
 from modelyard.api.version import ModelVersion
 from modelyard.handlers.polls import Polls
@@ -14,7 +14,7 @@ from modelyard.handlers.references import users_of
 from modelyard.handlers.stores import Stores
 from modelyard.kube.cache import Cache, owned_by
 from modelyard.kube.client import Client
-from modelyard.kube.kinds import DEPLOYMENT, JOB, MODEL_VERSION, POD, SERVICE, Key, Raw
+from modelyard.kube.kinds import DEPLOYMENT, JOB, MODEL_VERSION, POD, SERVICE, Key, Kind, Raw
 from modelyard.plan.core import Refusal
 from modelyard.plan.observed import (
     DeploymentObserved,
@@ -51,6 +51,10 @@ class Observer:
         jobs = tuple(map(job_view, self._owned(uid, JOB.name)))
         pods = self._pods(uid)
         needs = training_needs(training, jobs, pods)
+        if needs.live:
+            jobs = tuple(map(job_view, await self._live(key.namespace, uid, JOB)))
+            pods = tuple(map(pod_view, await self._live(key.namespace, uid, POD)))
+            needs = training_needs(training, jobs, pods)
         return TrainingObserved(
             images=self.config.images,
             store=self.config.store(spec.store_name),
@@ -93,6 +97,15 @@ class Observer:
             sentinels=self.polls.sentinels(key, pods),
             refusal=refusal,
         )
+
+    async def _live(self, namespace: str, uid: str, kind: Kind) -> list[Raw]:
+        """Return the children that exist now, and let the cache know of them."""
+        found = await self.client.list_objects(kind, namespace, f"{LABEL_OWNER_UID}={uid}")
+        for raw in found:
+            raw.setdefault("kind", kind.name)
+            raw.setdefault("apiVersion", kind.api_version)
+            self.cache.put(raw)
+        return [raw for raw in found if kind is POD or owned_by(raw, uid)]
 
     def _owned(self, uid: str, kind: str) -> list[dict[str, Any]]:
         """Return the children that really belong to the owner."""

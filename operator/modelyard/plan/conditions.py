@@ -81,7 +81,14 @@ def complete(
 
 
 def transitions(before: Conditions, after: Conditions) -> Iterator[Event]:
-    """Yield an Event for every condition whose status or reason changed and is worth a line."""
+    """Yield an Event for every condition whose status or reason changed and is worth a line.
+
+    Conditions that say the same make one Event together.
+    """
+    yield from dict.fromkeys(_changes(before, after))
+
+
+def _changes(before: Conditions, after: Conditions) -> Iterator[Event]:
     old = {c.type: (c.status, c.reason) for c in before}
     for condition in after:
         changed = old.get(condition.type) != (condition.status, condition.reason)

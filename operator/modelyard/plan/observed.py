@@ -131,9 +131,12 @@ class TrainingNeeds:
     version_name: str | None = None
     """ModelVersion to look up."""
     log_of: str | None = None
-    """Pod whose log tail explains a failure that its termination message does not."""
+    """Pod of a failed attempt whose log tail the user should see."""
     progress_of: str | None = None
     """Pod to poll."""
+    live: bool = False
+    """Whether Jobs and pods must be read from the API server: something is about to start, or to be
+    let go, because the caches show nothing that could still run."""
 
 
 @dataclass(frozen=True, slots=True)

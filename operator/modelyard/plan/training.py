@@ -53,20 +53,32 @@ def training_needs(
     """Tell which facts beyond the watch caches the next planning needs."""
     status = training.status
     if training.metadata.deletion_timestamp is not None:
-        return TrainingNeeds(version_name=_registered_as(training))
+        return TrainingNeeds(version_name=_registered_as(training), live=_quiet(jobs, pods))
     if terminal(training) or status.attempt == 0:
         return TrainingNeeds()
     if status.version is not None and status.manifest_digest is not None:
         return TrainingNeeds(manifest=(status.version, status.manifest_digest))
-    pod = last_pod(training, pods)
+    return _attempt_needs(training, jobs, pods)
+
+
+def _attempt_needs(
+    training: ModelTraining, jobs: tuple[Job, ...], pods: tuple[Pod, ...]
+) -> TrainingNeeds:
+    pod, present = last_pod(training, pods), current_job(training, jobs)
     if pod is None:
-        return TrainingNeeds()
+        ended = present is None or present.complete or present.failed
+        return TrainingNeeds(live=ended and _quiet((), pods))
     if settled(training, jobs, pods):
         lost = isinstance(ending_of(pod), Failed)
         return TrainingNeeds(log_of=pod.name if lost else None)
     trainer = pod.container(TRAINER)
     answers = trainer is not None and trainer.running and bool(pod.pod_ip)
     return TrainingNeeds(progress_of=pod.name if answers else None)
+
+
+def _quiet(jobs: tuple[Job, ...], pods: tuple[Pod, ...]) -> bool:
+    """Tell whether the caches show nothing that could still run; they may be behind."""
+    return not jobs and all(pod.finished for pod in pods)
 
 
 def plan_training(training: ModelTraining, observed: TrainingObserved, now: datetime) -> Plan:

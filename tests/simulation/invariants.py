@@ -1,0 +1,283 @@
+"""What must hold after every single write, whoever made it (research 04 §2.2: I1 to I8).
+
+The checks look at the true state of the model, never at what the operator believes.
+"""
+
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+from modelyard.api import names
+from modelyard.api.training import ModelTraining
+from modelyard.kube.kinds import ROOT_NAMES, Key, Raw, key_of
+from modelyard.plan.core import RemoveArtifact, RemoveRun
+from tests.simulation.model import ApiModel
+from tests.simulation.nodes import Nodes, finished
+from tests.simulation.shelf import Shelf
+from tests.simulation.twin import ACTOR
+
+GATE = Decimal("0.95")
+
+
+class ViolationError(AssertionError):
+    """An invariant does not hold."""
+
+
+def require(holds: bool, text: str) -> None:
+    if not holds:
+        raise ViolationError(text)
+
+
+def condition(raw: Raw, kind: str) -> Raw:
+    conditions = (raw.get("status") or {}).get("conditions") or []
+    return next((c for c in conditions if c["type"] == kind), {"status": "", "reason": ""})
+
+
+def is_true(raw: Raw, kind: str) -> bool:
+    return bool(condition(raw, kind)["status"] == "True")
+
+
+def terminal(raw: Raw) -> bool:
+    return is_true(raw, "Complete") or is_true(raw, "Failed")
+
+
+def role(raw: Raw, name: str) -> Raw:
+    return (raw.get("status") or {}).get(name) or {}
+
+
+class Invariants:
+    """The checks, hooked into the model and the shelf."""
+
+    def __init__(self, api: ApiModel, shelf: Shelf, nodes: Nodes) -> None:
+        self.api, self.shelf, self.nodes = api, shelf, nodes
+        self.roots: set[str] = set()
+        self.proved: set[tuple[str, str]] = set()
+        self.edited: set[str] = set()
+        self.verbs: Counter[str] = Counter()
+        api.hook = self.wrote
+        shelf.judge = self.removes
+
+    def wrote(self, actor: str, verb: str, before: Raw | None, after: Raw | None) -> None:
+        """Judge one write."""
+        raw: Any = after or before
+        kind = raw["kind"]
+        if actor != ACTOR:
+            self._note(verb, before, after)
+            return
+        self.verbs[f"{verb} {kind}"] += 1
+        if kind not in ROOT_NAMES:
+            self._ours(raw)
+            if before is not None:
+                self._ours(before)
+        check = getattr(self, f"_{verb}_{kind}".lower(), None)
+        if check is not None:
+            check(before, after)
+
+    def _note(self, verb: str, before: Raw | None, after: Raw | None) -> None:
+        raw: Any = after or before
+        if raw["kind"] in ROOT_NAMES and verb == "create":
+            self.roots.add(raw["metadata"]["uid"])
+        if raw["kind"] == "Service" and after is not None:
+            self.edited.add(raw["metadata"]["uid"])
+        if raw["kind"] == "Pod" and after is not None and is_true(after, "Ready"):
+            labels = after["metadata"]["labels"]
+            self.proved.add((labels[names.LABEL_OWNER_UID], labels[names.LABEL_VERSION]))
+
+    def _ours(self, raw: Raw) -> None:
+        owners = raw["metadata"].get("ownerReferences") or []
+        mine = any(o["uid"] in self.roots for o in owners)
+        require(mine, f"I8: wrote {key_of(raw)}, which is not ours")
+
+    def _owner(self, raw: Raw, kind: str, label: str) -> Raw | None:
+        meta = raw["metadata"]
+        return self.api.objects.get(Key(kind, meta["namespace"], meta["labels"][label]))
+
+    # trainings
+
+    def _create_job(self, _: Raw | None, job: Raw) -> None:
+        uid = job["metadata"]["labels"][names.LABEL_OWNER_UID]
+        training = self._owner(job, "ModelTraining", names.LABEL_TRAINING)
+        if training is None or training["metadata"]["uid"] != uid:
+            return  # deleted meanwhile: garbage collection takes the Job
+        attempt = job["metadata"]["labels"][names.LABEL_ATTEMPT]
+        require(
+            str(training["status"]["attempt"]) == attempt,
+            f"a Job of attempt {attempt} was created before its status was written",
+        )
+        require(not terminal(training), "a Job was created for a training that has ended")
+        live = [pod for pod in self._children("Pod", uid) if not finished(pod)]
+        require(not live, f"I1: attempt {attempt} starts while {len(live)} pods still run")
+        others = [
+            other
+            for other in self._children("Job", uid)
+            if other is not job
+            and key_of(other) != key_of(job)
+            and not other.get("status", {}).get("conditions")
+        ]
+        require(not others, f"I1: attempt {attempt} starts while another Job is live")
+
+    def _delete_job(self, before: Raw, _: Raw | None) -> None:
+        training = self._owner(before, "ModelTraining", names.LABEL_TRAINING)
+        if training is None or training["metadata"].get("deletionTimestamp"):
+            return
+        old = int(before["metadata"]["labels"][names.LABEL_ATTEMPT])
+        current = training["metadata"]["uid"] != before["metadata"]["labels"][names.LABEL_OWNER_UID]
+        require(current or old < training["status"]["attempt"], "the present Job was deleted")
+
+    _remove_job = _delete_job
+
+    def _status_modeltraining(self, before: Raw, after: Raw) -> None:
+        self._status(before, after)
+        old, new = before.get("status") or {}, after["status"]
+        step = new.get("attempt", 0) - old.get("attempt", 0)
+        require(step in (0, 1), f"the attempt went from {old.get('attempt')} by {step}")
+        require(not (is_true(after, "Complete") and is_true(after, "Failed")), "both ends")
+        spec = ModelTraining.model_validate(after).spec
+        retries, interruptions = new.get("retries", 0), new.get("interruptionCount", 0)
+        require(retries <= spec.max_retries, "more retries than allowed")
+        require(interruptions <= spec.max_interruptions + 1, "more interruptions than allowed")
+        require(new["attempt"] <= 1 + retries + interruptions, "an attempt without a cause")
+        if terminal(before):
+            kept = ("phase", "attempt", "version", "retries", "modelVersionName", "completionTime")
+            same = all(old.get(name) == new.get(name) for name in kept)
+            require(same and terminal(after), "an ended training came back to life")
+        if is_true(after, "Complete") and not is_true(before, "Complete"):
+            self._registered(after)
+        if condition(after, "Failed")["reason"] == "GatesFailed":
+            require(not new.get("modelVersionName"), "a refused model has a version")
+
+    def _registered(self, training: Raw) -> None:
+        status, meta = training["status"], training["metadata"]
+        place = (meta["namespace"], training["spec"]["modelName"], status["version"])
+        manifest = self.shelf.committed.get(place)
+        if manifest is None:
+            require(place in self.shelf.tombstones, "registered what was never committed")
+            return
+        value = next(m.value for m in manifest.metrics if m.name == "accuracy")
+        require(Decimal(value) >= GATE, f"a model with accuracy {value} passed the gate")
+
+    def _create_modelversion(self, _: Raw | None, after: Raw) -> None:
+        self.roots.add(after["metadata"]["uid"])
+        spec = after["spec"]
+        place = (after["metadata"]["namespace"], spec["modelName"], spec["version"])
+        digest = spec["artifact"]["manifestDigest"]
+        require(self.shelf.holds(*place, digest), "a ModelVersion without an artifact")
+
+    def _finalizers_modeltraining(self, before: Raw, after: Raw) -> None:
+        uid = before["metadata"]["uid"]
+        gone = names.FINALIZER_RUN_DATA not in after["metadata"].get("finalizers", [])
+        require(not gone or uid in self.shelf.closed, "I5: let go before the run was removed")
+
+    def _remove_modeltraining(self, before: Raw, _: Raw | None) -> None:
+        uid = before["metadata"]["uid"]
+        require(uid in self.shelf.closed, "I5: let go before the run was removed")
+        live = [pod for pod in self._children("Pod", uid) if not finished(pod)]
+        require(not live, "I5: let go while a pod could still write")
+
+    # versions
+
+    def _remove_modelversion(self, before: Raw, _: Raw | None) -> None:
+        spec = before["spec"]
+        place = (before["metadata"]["namespace"], spec["modelName"], spec["version"])
+        held = self.shelf.holds(*place, spec["artifact"]["manifestDigest"])
+        require(not held, "I5: a version was let go before its artifact was removed")
+
+    def _status_modelversion(self, before: Raw, after: Raw) -> None:
+        self._status(before, after)
+
+    def removes(self, action: RemoveArtifact | RemoveRun) -> None:
+        """Judge a removal from the store."""
+        if isinstance(action, RemoveRun):
+            return
+        name = names.version_name(action.model, action.version)
+        for deployment in self.api.all("ModelDeployment"):
+            for kind in ("stable", "canary"):
+                used = role(deployment, kind).get("modelVersionName") == name
+                require(not used, f"I2: {name} was removed while it is {kind}")
+        version = self.api.objects.get(Key("ModelVersion", action.namespace, name))
+        if version is None or version["metadata"].get("deletionTimestamp"):
+            return
+        digest = version["spec"]["artifact"]["manifestDigest"]
+        require(digest != action.manifest_digest, f"I2: {name} lost its artifact")
+
+    # deployments
+
+    def _status_modeldeployment(self, before: Raw, after: Raw) -> None:
+        self._status(before, after)
+        old, new = role(before, "stable"), role(after, "stable")
+        if not new or old.get("revision") == new["revision"]:
+            require(not old or bool(new), "stable was forgotten")
+            return
+        require(
+            role(before, "canary").get("revision") == new["revision"],
+            "I4: promoted what was never a canary",
+        )
+        proved = (after["metadata"]["uid"], new["revision"]) in self.proved
+        require(proved, "I3: promoted what was never ready")
+        verdict = self.nodes.verdicts.get(new["digest"])
+        require(verdict == "good", f"I3: promoted a version whose servers are {verdict}")
+
+    def _create_deployment(self, _: Raw | None, after: Raw) -> None:
+        revision = after["metadata"]["labels"][names.LABEL_VERSION]
+        owner = self._owner(after, "ModelDeployment", names.LABEL_DEPLOYMENT)
+        if owner is None or not any(o["uid"] == owner["metadata"]["uid"] for o in _owners(after)):
+            return
+        roles = {role(owner, kind).get("revision") for kind in ("stable", "canary")}
+        require(revision in roles, "pods were created before their role was recorded")
+        live = self._children("Deployment", owner["metadata"]["uid"])
+        require(len(live) <= 2, f"I3: {len(live)} revisions at once")
+
+    def _remove_deployment(self, before: Raw, _: Raw | None) -> None:
+        revision = before["metadata"]["labels"][names.LABEL_VERSION]
+        owner = self._owner(before, "ModelDeployment", names.LABEL_DEPLOYMENT)
+        if owner is None:
+            return
+        roles = {role(owner, kind).get("revision") for kind in ("stable", "canary")}
+        require(revision not in roles, "I3: the pods of a role were removed")
+        if role(owner, "stable"):
+            public = self.api.objects.get(
+                Key("Service", owner["metadata"]["namespace"], owner["metadata"]["name"])
+            )
+            selected = (public or {"spec": {"selector": {}}})["spec"]["selector"]
+            mine = public is not None and public["metadata"]["uid"] not in self.edited
+            selects = selected.get(names.LABEL_VERSION) == revision
+            require(not (mine and selects), "I3: removed what the Service selects")
+
+    def _apply_service(self, before: Raw | None, after: Raw) -> None:
+        self.edited.discard(after["metadata"]["uid"])
+        self._selects(after)
+
+    def _create_service(self, before: Raw | None, after: Raw) -> None:
+        self._selects(after)
+
+    def _selects(self, service: Raw) -> None:
+        owner = self._owner(service, "ModelDeployment", names.LABEL_DEPLOYMENT)
+        if owner is None or owner["metadata"]["name"] != service["metadata"]["name"]:
+            return
+        revision = service["spec"]["selector"][names.LABEL_VERSION]
+        if owner["metadata"]["uid"] == service["metadata"]["labels"][names.LABEL_OWNER_UID]:
+            stable = role(owner, "stable").get("revision")
+            require(revision == stable, "I3: the public Service selects what is not stable")
+
+    # all
+
+    def _status(self, before: Raw, after: Raw) -> None:
+        generation = after["metadata"]["generation"]
+        old = (before.get("status") or {}).get("observedGeneration", 0)
+        new = after["status"].get("observedGeneration", 0)
+        require(old <= new <= generation, "I6: observedGeneration is not monotone")
+        types = [c["type"] for c in after["status"]["conditions"]]
+        require(len(types) == len(set(types)), "a condition stands twice")
+        for entry in after["status"]["conditions"]:
+            require(len(entry.get("message", "")) <= 1024, "a message is too long")
+
+    def _children(self, kind: str, uid: str) -> list[Raw]:
+        return [
+            raw
+            for raw in self.api.all(kind)
+            if raw["metadata"]["labels"].get(names.LABEL_OWNER_UID) == uid
+        ]
+
+
+def _owners(raw: Raw) -> list[Raw]:
+    return raw["metadata"].get("ownerReferences") or []

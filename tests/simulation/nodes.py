@@ -1,0 +1,289 @@
+"""Everything in the cluster that is not the operator: Job and Deployment controllers, kubelets,
+trainers, servers. Each call moves one object one step; `kind` outcomes are for a quiet cluster.
+"""
+
+import json
+import random
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from modelyard.api import names
+from modelyard.api.errors import Retry
+from modelyard.api.run import ProgressReport
+from modelyard.kube.kinds import Key, Raw, key_of
+from modelyard.plan.observed import SentinelFact
+from tests.builders import result_text
+from tests.simulation.model import ApiModel
+from tests.simulation.shelf import Shelf
+
+STEPS = 100
+ENDINGS = {
+    "done": 40,
+    "no-result": 4,
+    "published-then-died": 5,
+    "exit-1": 12,
+    "exit-64": 2,
+    "exit-65": 2,
+    "exit-70": 2,
+    "exit-75": 8,
+    "exit-137": 5,
+    "oom": 5,
+    "disrupted": 8,
+    "lost": 6,
+}
+WAITS = ("ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "ContainerCreating")
+
+
+def finished(pod: Raw) -> bool:
+    return pod["status"].get("phase") in {"Succeeded", "Failed"}
+
+
+def owned(raw: Raw, uid: str) -> bool:
+    return any(o["uid"] == uid for o in raw["metadata"].get("ownerReferences") or [])
+
+
+@dataclass
+class Nodes:
+    """The controllers and kubelets of the simulated cluster."""
+
+    api: ApiModel
+    shelf: Shelf
+    random: random.Random
+    kind: bool = False
+    """Whether everything goes well from now on."""
+    steps: dict[str, int] = field(default_factory=dict)
+    """Steps done, by pod uid."""
+    verdicts: dict[str, str] = field(default_factory=dict)
+    """How a digest behaves when served: good, golden (wrong answers), or crash."""
+    begun: set[str] = field(default_factory=set)
+    """Jobs that had a pod."""
+
+    def chance(self, probability: float) -> bool:
+        return self.random.random() < probability
+
+    def pods_of(self, uid: str) -> list[Raw]:
+        return [pod for pod in self.api.all("Pod") if owned(pod, uid)]
+
+    def job(self, job: Raw) -> None:
+        """Let the Job controller look at a Job."""
+        if (job.get("status") or {}).get("conditions"):
+            return
+        pods = self.pods_of(job["metadata"]["uid"])
+        if not pods and job["metadata"]["uid"] not in self.begun:
+            self.begun.add(job["metadata"]["uid"])
+            self._new_pod(job, job["spec"]["template"])
+        elif not pods:
+            self._end_job(job, "Failed")
+        elif all(finished(pod) for pod in pods):
+            done = any(pod["status"]["phase"] == "Succeeded" for pod in pods)
+            self._end_job(job, "Complete" if done else "Failed")
+
+    def _end_job(self, job: Raw, kind: str) -> None:
+        condition = {"type": kind, "status": "True", "reason": "R", "message": ""}
+        self.api.change("job-controller", key_of(job), status={"conditions": [condition]})
+
+    def _new_pod(self, owner: Raw, template: Raw, annotations: Raw | None = None) -> None:
+        meta = owner["metadata"]
+        self.api.create(
+            "controller",
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {
+                    "name": f"{meta['name']}-{self.api.uids}",
+                    "namespace": meta["namespace"],
+                    "labels": template["metadata"]["labels"],
+                    "annotations": annotations or {},
+                    "ownerReferences": [
+                        {"kind": owner["kind"], "name": meta["name"], "uid": meta["uid"]}
+                    ],
+                },
+                "spec": {},
+                "status": {"phase": "Pending"},
+            },
+        )
+
+    def pod(self, pod: Raw) -> None:
+        """Let the kubelet (or the scheduler) look at a pod."""
+        trainer = names.LABEL_TRAINING in pod["metadata"]["labels"]
+        if pod["metadata"].get("deletionTimestamp"):
+            self._stop(pod, trainer)
+        elif finished(pod):
+            return
+        elif not pod["spec"].get("nodeName"):
+            self._schedule(pod)
+        elif trainer:
+            self._train(pod)
+        else:
+            self._serve(pod)
+
+    def _status(self, pod: Raw, **status: Any) -> None:
+        self.api.change("kubelet", key_of(pod), status={**pod["status"], **status})
+
+    def _schedule(self, pod: Raw) -> None:
+        if self.kind or self.chance(0.8):
+            self.api.change("scheduler", key_of(pod), spec={"nodeName": "node-1"})
+            return
+        reason = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+        self._status(pod, conditions=[reason])
+
+    def _stop(self, pod: Raw, trainer: bool) -> None:
+        if finished(pod) or not trainer:
+            self.api.vanish("kubelet", key_of(pod))
+        elif self.kind or self.chance(0.7):
+            self._end(pod, self.random.choice((75, 143, 137)))
+        else:
+            self.api.vanish("kubelet", key_of(pod))
+
+    def _train(self, pod: Raw) -> None:
+        container = (pod["status"].get("containerStatuses") or [{}])[0]
+        if "running" not in container.get("state", {}):
+            self._start(pod)
+        elif self.chance(0.5) and not self.kind:
+            uid = pod["metadata"]["uid"]
+            self.steps[uid] = min(STEPS, self.steps.get(uid, 0) + self.random.randint(1, 40))
+        else:
+            self._finish(pod)
+
+    def _start(self, pod: Raw) -> None:
+        if self.kind or self.chance(0.8):
+            state: Raw = {"running": {}}
+            self._container(pod, "Running", state, podIP="10.0.0.1", conditions=[])
+            return
+        message = "secret not found" if self.chance(0.5) else "no"
+        state = {"waiting": {"reason": self.random.choice(WAITS), "message": message}}
+        self._container(pod, "Pending", state)
+
+    def _container(self, pod: Raw, phase: str, state: Raw, **status: Any) -> None:
+        entry = {"name": "trainer", "state": state, "imageID": "image@sha256:1"}
+        self._status(pod, phase=phase, containerStatuses=[entry], **status)
+
+    def _end(self, pod: Raw, code: int, message: str = "", reason: str = "Error") -> None:
+        ended = {"exitCode": code, "message": message, "reason": reason}
+        self._container(pod, "Failed" if code else "Succeeded", {"terminated": ended})
+
+    def _finish(self, pod: Raw) -> None:
+        names_, weights = zip(*ENDINGS.items(), strict=True)
+        ending = "done" if self.kind else self.random.choices(names_, weights)[0]
+        match ending.split("-"):
+            case ["done"]:
+                self._publish(pod)
+            case ["no", "result"]:
+                self._end(pod, 0, "bye")
+            case ["published", *_]:
+                self._commit(pod)
+                self._end(pod, 1, "Traceback")
+            case ["exit", code]:
+                self._end(pod, int(code), self.random.choice(("", "Traceback")))
+            case ["oom"]:
+                self._end(pod, 137, reason="OOMKilled")
+            case ["disrupted"]:
+                reason = {"type": "DisruptionTarget", "status": "True", "reason": "Preempted"}
+                self._status(pod, conditions=[reason])
+                self._end(self.api.get(key_of(pod)), 143)
+            case ["lost"]:
+                self.api.vanish("node-controller", key_of(pod))
+
+    def _commit(self, pod: Raw) -> tuple[int, str] | None:
+        labels = pod["metadata"]["labels"]
+        namespace = pod["metadata"]["namespace"]
+        training = self.api.objects.get(
+            Key("ModelTraining", namespace, labels[names.LABEL_TRAINING])
+        )
+        if training is None or self.shelf.down:
+            return None
+        if training["metadata"]["uid"] != labels[names.LABEL_OWNER_UID]:
+            return None
+        accuracy = "0.97" if self.kind or self.chance(0.85) else "0.5"
+        try:
+            return self.shelf.publish(training, int(labels[names.LABEL_ATTEMPT]), accuracy)
+        except Retry:
+            return None
+
+    def _publish(self, pod: Raw) -> None:
+        committed = self._commit(pod)
+        if committed is None:
+            text = result_text(
+                exit_code=1, version=None, manifest_digest=None, category="StoreError"
+            )
+            self._end(pod, 1, text)
+            return
+        version, digest = committed
+        self._end(pod, 0, result_text(version=version, manifest_digest=digest), "Completed")
+
+    def report(self, pod: Raw) -> ProgressReport | None:
+        """Answer a poll of a trainer's pod."""
+        if pod["status"].get("phase") != "Running" or (not self.kind and self.chance(0.1)):
+            return None
+        step = self.steps.get(pod["metadata"]["uid"], 0)
+        return ProgressReport(
+            phase="Training" if step < STEPS else "Evaluating",
+            attempt=int(pod["metadata"]["labels"][names.LABEL_ATTEMPT]),
+            step=step,
+            total_steps=STEPS,
+            checkpoint_step=step // 20 * 20 or None,
+        )
+
+    def deployment(self, workload: Raw) -> None:
+        """Let the Deployment controller look at a Deployment."""
+        wanted, pods = workload["spec"]["replicas"], self.pods_of(workload["metadata"]["uid"])
+        staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+        for pod in staying[wanted:]:
+            self.api.delete("deployment-controller", key_of(pod))
+        template = workload["spec"]["template"]
+        told = template["spec"]["initContainers"][0]["env"][0]["value"]
+        for _ in range(wanted - len(staying)):
+            self._new_pod(workload, template, {"serve": told})
+        ready = sum(bool(pod["status"].get("conditions")) for pod in staying[:wanted])
+        generation = workload["metadata"]["generation"]
+        status = {"readyReplicas": ready, "observedGeneration": generation}
+        self.api.change("deployment-controller", key_of(workload), status=status)
+
+    def _serve(self, pod: Raw) -> None:
+        told = json.loads(pod["metadata"]["annotations"]["serve"])
+        place = (told["namespace"], told["modelName"], told["version"], told["manifestDigest"])
+        if pod["status"].get("phase") != "Running" and not self.shelf.holds(*place):
+            waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+            ended = {"lastState": {"terminated": {"exitCode": 1, "message": "no manifest"}}}
+            fetch = {"name": "fetch", "state": waiting, **ended}
+            self._status(pod, initContainerStatuses=[fetch])
+            return
+        match self.verdict(told["manifestDigest"]):
+            case "good":
+                flaky = not self.kind and self.chance(0.15)
+                ready = [] if flaky else [{"type": "Ready", "status": "True"}]
+                self._status(pod, phase="Running", podIP="10.0.0.2", conditions=ready)
+            case "golden":
+                self._status(pod, phase="Running", podIP="10.0.0.2")
+            case "crash":
+                self._crash(pod)
+
+    def _crash(self, pod: Raw) -> None:
+        before = (pod["status"].get("containerStatuses") or [{}])[0].get("restartCount", 0)
+        ended = {"terminated": {"exitCode": 139, "message": "segfault"}}
+        server = {"name": "server", "restartCount": before + 1, "lastState": ended}
+        self._status(pod, phase="Running", podIP="10.0.0.2", containerStatuses=[server])
+
+    def verdict(self, digest: str) -> str:
+        """Return how a digest behaves; decided once, with a draw the first time."""
+        if digest not in self.verdicts:
+            draw = self.random.random()
+            good = self.kind or draw < 0.7
+            self.verdicts[digest] = "good" if good else "golden" if draw < 0.85 else "crash"
+        return self.verdicts[digest]
+
+    def fact(self, pod: Raw) -> SentinelFact | None:
+        """Answer a poll of a server's sentinel."""
+        if pod["status"].get("phase") != "Running" or (not self.kind and self.chance(0.1)):
+            return None
+        digest = json.loads(pod["metadata"]["annotations"]["serve"])["manifestDigest"]
+        ready = bool(pod["status"].get("conditions"))
+        golden = "Passed" if ready else "Pending"
+        if self.verdict(digest) == "golden":
+            golden = "Failed"
+        return SentinelFact(pod["metadata"]["uid"], digest, golden)  # type: ignore[arg-type]
+
+    @property
+    def now(self) -> datetime:
+        return self.api.clock()

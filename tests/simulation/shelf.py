@@ -1,0 +1,91 @@
+"""The object store of the simulation: versions by number, runs, and a switch to turn it off."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelyard.api.errors import Retry
+from modelyard.api.manifest import Manifest, canonical_json, digest_of
+from modelyard.plan.core import RemoveArtifact, RemoveRun
+from modelyard.plan.observed import ManifestFact
+from tests.builders import make_manifest
+
+Place = tuple[str, str, int]
+
+
+@dataclass
+class Shelf:
+    """What is committed, what is a tombstone, and which runs were removed."""
+
+    down: bool = False
+    committed: dict[Place, Manifest] = field(default_factory=dict)
+    tombstones: set[Place] = field(default_factory=set)
+    runs: dict[str, int] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
+    incomplete: set[Place] = field(default_factory=set)
+    removals: list[RemoveArtifact | RemoveRun] = field(default_factory=list)
+    judge: Any = None
+    """Told each removal before it happens."""
+
+    def publish(self, training: dict[str, Any], attempt: int, accuracy: str) -> tuple[int, str]:
+        """Commit a version of a training, once; a later attempt finds the first one's."""
+        meta, model = training["metadata"], training["spec"]["modelName"]
+        if meta["uid"] in self.closed:
+            raise Retry("the run is closed")
+        number = self.runs.get(meta["uid"])
+        if number is None:
+            taken = [n for ns, m, n in (*self.committed, *self.tombstones) if m == model]
+            number = max(taken, default=0) + 1
+            source = {"name": meta["name"], "uid": meta["uid"], "attempt": attempt}
+            manifest = make_manifest(
+                accuracy,
+                namespace=meta["namespace"],
+                modelName=model,
+                source=source,
+                version=number,
+            )
+            self.committed[meta["namespace"], model, number] = manifest
+            self.runs[meta["uid"]] = number
+        place = (meta["namespace"], model, number)
+        if place in self.tombstones:
+            raise Retry("the number was given up")
+        return number, digest_for(self.committed[place])
+
+    async def manifest(
+        self, store_name: str, namespace: str, model: str, version: int, digest: str
+    ) -> ManifestFact:
+        """Answer as the operator's store facts do."""
+        place = (namespace, model, version)
+        if self.down:
+            return ManifestFact("Unreachable", message="the store is down")
+        if place in self.tombstones:
+            return ManifestFact("Tombstone")
+        manifest = self.committed.get(place)
+        if manifest is None:
+            return ManifestFact("Missing")
+        if digest_for(manifest) != digest:
+            return ManifestFact("Mismatch", message="another digest")
+        if place in self.incomplete:
+            return ManifestFact("Incomplete", message="a file is missing")
+        return ManifestFact("Found", manifest, digest)
+
+    async def remove(self, action: RemoveArtifact | RemoveRun) -> None:
+        """Delete as the operator's store actions do."""
+        if self.down:
+            raise Retry("the store is down")
+        self.judge(action)
+        self.removals.append(action)
+        if isinstance(action, RemoveRun):
+            self.closed.add(action.training_uid)
+            return
+        place = (action.namespace, action.model, action.version)
+        if self.committed.pop(place, None) is not None:
+            self.tombstones.add(place)
+
+    def holds(self, namespace: str, model: str, version: int, digest: str) -> bool:
+        """Whether the files of exactly this version are there."""
+        manifest = self.committed.get((namespace, model, version))
+        return manifest is not None and digest_for(manifest) == digest
+
+
+def digest_for(manifest: Manifest) -> str:
+    return digest_of(canonical_json(manifest.dump()))
