@@ -79,6 +79,10 @@ class Authority:
             names = x509.SubjectAlternativeName([_general_name(host) for host in identity.hosts])
             builder = builder.add_extension(names, critical=False)
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        # Clients that verify strictly (Python 3.13) refuse a certificate without this (RFC 5280).
+        issuer = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer.value)
+        builder = builder.add_extension(identifier, critical=False)
         return _credentials(builder.sign(self._key, hashes.SHA256()), key)
 
 

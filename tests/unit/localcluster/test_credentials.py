@@ -1,7 +1,9 @@
 """Certificates, kubeconfigs, DNS messages, and what image builds borrow."""
 
 import base64
+import ssl
 import struct
+from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -35,6 +37,22 @@ def test_a_certificate_speaks_for_user_groups_and_hosts(tmp_path: Path) -> None:
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["example.test"]
     assert names.get_values_for_type(x509.IPAddress) == [IPv4Address("10.0.0.1")]
+
+
+def test_strict_clients_accept_a_server(tmp_path: Path) -> None:
+    authority = pki.Authority.open(tmp_path, "test")
+    files = authority.issue(pki.Identity("server", hosts=("example.test",))).write(tmp_path, "s")
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(*files)
+    asking = ssl.create_default_context(cadata=authority.certificate.decode())
+    asking.verify_flags |= ssl.VERIFY_X509_STRICT  # the default of Python 3.13
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = asking.wrap_bio(to_client, to_server, server_hostname="example.test")
+    server = serving.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, server, client, server):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    assert client.version() == "TLSv1.3"
 
 
 def test_a_service_account_has_the_groups_of_its_token() -> None:
