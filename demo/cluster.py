@@ -118,6 +118,12 @@ def load_images(name: str, images: Sequence[str] = IMAGES) -> None:
     localcluster("load", "--name", name, *images)
 
 
+def image_content(image: str) -> str:
+    """Return what identifies the content of a built image."""
+    printed = run(sys.executable, "-m", "localcluster", "images", image)
+    return Path(printed.strip().split()[-1]).stem
+
+
 def kubectl_hint(cluster: Cluster) -> str:
     """Return the line that gives a shell this cluster's kubectl."""
     found = shutil.which("kubectl", path=cluster.env["PATH"]) or "kubectl"

@@ -12,7 +12,7 @@ from botocore.config import Config
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from demo.cluster import ROOT, Cluster
+from demo.cluster import ROOT, Cluster, image_content
 
 SYSTEM = "modelyard-system"
 STORE = "modelyard-store"
@@ -81,7 +81,9 @@ def install_operator(cluster: Cluster, keys: tuple[str, str], *settings: str) ->
     values = ROOT / "demo/values.yaml"
     chart = str(ROOT / "charts/modelyard")
     flags = ("--namespace", SYSTEM, "--values", str(values), "--wait", "--timeout", "180s")
-    cluster.helm("upgrade", "--install", "modelyard", chart, *flags, *settings)
+    # The tag stays the same when the image changes: other content needs other pods.
+    content = ("--set-string", f"podAnnotations.image={image_content('operator')}")
+    cluster.helm("upgrade", "--install", "modelyard", chart, *flags, *content, *settings)
 
 
 def install_tenant(cluster: Cluster, keys: tuple[str, str], name: str = TENANT) -> None:

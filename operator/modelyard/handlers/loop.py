@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +30,9 @@ from modelyard.plan.version import plan_version
 
 LOG = logging.getLogger("modelyard.loop")
 BROKEN_RETRY = 30.0
+REFUSED_RETRY = 1.0
+MOST_ROUNDS = 10
+"""Plans of one object in a row; whoever needs more lets others go first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,6 @@ class Loop:
     executor: Executor
     metrics: LoopMetrics
     kinds: dict[str, Kindred]
-    refusals: dict[Key, Refusal] = field(default_factory=dict)
-    """What the last plan of an object ran into; the next plan answers it."""
 
     async def work(self) -> None:
         """Reconcile keys for ever; run several of these at once."""
@@ -84,14 +85,8 @@ class Loop:
 
     async def _reconcile(self, key: Key) -> str:
         """Run one reconcile; return its result for the metrics."""
-        raw = self.cache.get(key)
-        if raw is None:
-            self.queue.forget(key)
-            self.refusals.pop(key, None)
-            return "success"
         try:
-            plan = await self._plan(key, raw)
-            await self.executor.execute(raw, plan)
+            requeue_after = await self._settle(key)
         except Refused as refused:
             return self._refused(key, refused)
         except Retry as retry:
@@ -102,26 +97,55 @@ class Loop:
             self.queue.retry(key, BROKEN_RETRY)
             return "error"
         self.queue.forget(key)
-        if plan.requeue_after is not None:
-            self.queue.add_after(key, plan.requeue_after)
+        if requeue_after is not None:
+            self.queue.add_after(key, requeue_after)
             return "requeue_after"
         return "success"
 
-    async def _plan(self, key: Key, raw: Raw) -> Plan:
+    async def _settle(self, key: Key) -> float | None:
+        """Plan and execute until there is nothing to do; return when to look again.
+
+        The answers to our own writes are in the cache at once, so nothing waits for the watch. A
+        refusal is answered by one more plan and then raised: the user must act, not we.
+        """
+        before = None
+        for _ in range(MOST_ROUNDS):
+            self.queue.renew(key)
+            raw = self.cache.get(key)
+            if raw is None:
+                return None
+            plan = await self._plan(key, raw)
+            if plan.empty or plan == before:  # done, or only the watch can bring us further
+                return plan.requeue_after
+            before = plan
+            try:
+                await self.executor.execute(raw, plan)
+            except Refused as refused:
+                await self._answer(key, Refusal(refused.reason, str(refused)))
+                raise
+        raise Retry(f"not settled after {MOST_ROUNDS} plans; others go first", 1)
+
+    async def _answer(self, key: Key, refusal: Refusal) -> None:
+        """Execute the plan that answers a refusal."""
+        raw = self.cache.get(key)
+        plan = await self._plan(key, raw, refusal) if raw else Plan()
+        if raw and not plan.empty:
+            await self.executor.execute(raw, plan)
+            self.queue.renew(key)  # our own status must not start the next try before its time
+
+    async def _plan(self, key: Key, raw: Raw, refusal: Refusal | None = None) -> Plan:
         kindred = self.kinds[key.kind]
         resource = kindred.parse(raw)
         now = datetime.now(UTC)
         if isinstance(resource, Unreadable):
             return plan_unreadable(resource, now)
-        refusal = self.refusals.pop(key, None)
         observed = await kindred.observe(key, raw, resource, refusal)
         return kindred.plan(resource, observed, now)
 
     def _refused(self, key: Key, refused: Refused) -> str:
-        """Let the next plan answer the refusal: at once, then ever later."""
+        """Try again ever later: what was in the way may have gone."""
         LOG.warning("refused: %s", refused, extra=_where(key))
-        self.refusals[key] = Refusal(refused.reason, str(refused))
-        self.queue.retry(key)
+        self.queue.retry(key, REFUSED_RETRY)
         return "requeue"
 
     def _retry(self, key: Key, retry: Retry) -> str:

@@ -4,7 +4,7 @@ An event handler must not fail and must not wait: it only files what it was told
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -42,6 +42,7 @@ async def watch(cache: Cache, namespaces: tuple[str, ...], stop: asyncio.Event) 
         registry=registry_of(cache),
         settings=settings_of(),
         standalone=True,
+        identity=cast(Any, "modelyard"),  # kopf's own guess fails for a user without a name
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=stop,
