@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -30,6 +30,8 @@ from modelyard_serving.batching import Runner
 from modelyard_serving.errors import RequestError, invalid
 from modelyard_serving.metrics import Metrics
 from modelyard_serving.model import Model
+from modelyard_serving.servable import Servable
+from modelyard_serving.signatures import Array, Signature
 
 MICROS = 1e6
 RUNTIME = "TF1"
@@ -58,6 +60,13 @@ class Answers:
         servable = self.model.find(_spec(request))
         work = inference.predict(servable, request, as_content=self.as_content)
         return await self._computed("Predict", request.model_spec.name, work)
+
+    async def predict_arrays(
+        self, name: str, servable: Servable, signature: Signature, values: Mapping[str, Array]
+    ) -> inference.Outputs:
+        """Compute all outputs of a signature of a version found before, for the model `name`."""
+        work = inference.predict_arrays(servable, signature, values)
+        return await self._computed("Predict", name, work)
 
     async def classify(self, request: ClassificationRequest) -> ClassificationResponse:
         """Compute the classes of examples."""

@@ -158,9 +158,7 @@ class Runner:
                 done, since = [], time.perf_counter()
         loop.call_soon_threadsafe(self._finished, loop, done)
 
-    def _finished(
-        self, loop: asyncio.AbstractEventLoop, done: list[tuple[_Job, Outcome]]
-    ) -> None:
+    def _finished(self, loop: asyncio.AbstractEventLoop, done: list[tuple[_Job, Outcome]]) -> None:
         _deliver(done)
         self._busy -= 1
         self._start_workers(loop)

@@ -5,6 +5,7 @@ original's field names. A field that this server would not obey is unknown, henc
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ class Batching:
 
     def _check_sizes(self) -> None:
         sizes = self.allowed_batch_sizes
-        increasing = all(left < right for left, right in zip(sizes, sizes[1:], strict=False))
+        increasing = all(left < right for left, right in pairwise(sizes))
         if sizes and not (increasing and sizes[0] > 0 and sizes[-1] == self.max_batch_size):
             raise StartupError(
                 f"allowed_batch_sizes must increase and end with max_batch_size "
@@ -127,7 +128,7 @@ def read_metrics_path(path: str) -> str | None:
     return (prometheus.path or DEFAULT_METRICS_PATH) if prometheus.enable else None
 
 
-def _read(path: str, kind: str) -> Any:  # noqa: ANN401 - the type is made at run time
+def _read(path: str, kind: str) -> Any:
     message = _message_class(kind)()
     try:
         return text_format.Parse(Path(path).read_text(), message)
@@ -135,12 +136,10 @@ def _read(path: str, kind: str) -> Any:  # noqa: ANN401 - the type is made at ru
         raise StartupError(f"cannot read {kind} from {path}: {error}") from error
 
 
-def _message_class(kind: str) -> Any:  # noqa: ANN401 - the type is made at run time
+def _message_class(kind: str) -> Any:
     pool = descriptor_pool.DescriptorPool()
     wrapper_types = descriptor_pb2.FileDescriptorProto()
     wrappers.DESCRIPTOR.CopyToProto(wrapper_types)
     pool.Add(wrapper_types)
     pool.Add(text_format.Parse(_SCHEMA, descriptor_pb2.FileDescriptorProto()))
-    return message_factory.GetMessageClass(
-        pool.FindMessageTypeByName(f"modelyard.serving.{kind}")
-    )
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"modelyard.serving.{kind}"))

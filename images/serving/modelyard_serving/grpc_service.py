@@ -1,6 +1,6 @@
 """The gRPC door: PredictionService, ModelService and, if wanted, the standard health service."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 import grpc

@@ -4,7 +4,7 @@ The four calls of the prediction service check the same things in the same order
 original, so that a client which depends on an error code meets the same one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -46,6 +46,7 @@ MATRIX = 2
 """Dimensions of scores and classes: one row per example, one column per class."""
 
 Response = TypeVar("Response")
+Outputs = Mapping[str, tuple[tf.DType, Array]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,28 @@ def predict(
 
     program = servable.program(inputs, outputs, batchable=signature.batchable)
     return Work(program, feeds, respond)
+
+
+def predict_arrays(
+    servable: Servable, signature: Signature, values: Mapping[str, Array]
+) -> Work[Outputs]:
+    """Prepare a Predict of arrays that have the types of the signature.
+
+    Raises:
+        RequestError: An input is missing, unknown or of another shape.
+    """
+    signature.check_inputs(values)
+    inputs = list(signature.inputs.values())
+    outputs = list(signature.outputs.values())
+    for tensor in inputs:
+        tensor.check(values[tensor.alias])
+
+    def respond(fetches: Fetches) -> Outputs:
+        pairs = zip(outputs, fetches, strict=True)
+        return {tensor.alias: (tensor.dtype, value) for tensor, value in pairs}
+
+    program = servable.program(inputs, outputs, batchable=signature.batchable)
+    return Work(program, [values[tensor.alias] for tensor in inputs], respond)
 
 
 def classify(servable: Servable, request: ClassificationRequest) -> Work[ClassificationResponse]:

@@ -64,9 +64,7 @@ def _faults(
         yield from _leaf_faults(value, dtype)
         return
     if level >= len(shape):
-        yield invalid(
-            f"Encountered list at unexpected level: {level} expected < {len(shape)}"
-        )
+        yield invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
         return
     if len(value) != shape[level]:
         yield invalid(
@@ -108,7 +106,7 @@ def _lossless(value: float, dtype: tf.DType) -> bool:
     return not np.isfinite(value) or abs(value) <= float(dtype.max)
 
 
-def _np(dtype: tf.DType) -> Any:  # noqa: ANN401 - NumPy's own types are not one type
+def _np(dtype: tf.DType) -> Any:
     return dtype.as_numpy_dtype
 
 

@@ -36,8 +36,7 @@ def rows(outputs: Outputs) -> bytes:
         predictions = next(iter(columns.values()))
     else:
         predictions = [
-            _object({name: column[row] for name, column in columns.items()})
-            for row in range(count)
+            _object({name: column[row] for name, column in columns.items()}) for row in range(count)
         ]
     return _body("predictions", "[" + ",\n        ".join(predictions) + "\n    ]")
 
@@ -134,9 +133,7 @@ def _nested(leaves: list[str], shape: tuple[int, ...]) -> str:
     """Return values, given flat, as nested JSON lists of a shape."""
     for size in reversed(shape):
         count = len(leaves) // size if size else int(np.prod(shape[: shape.index(0)]))
-        leaves = [
-            "[" + ", ".join(leaves[at * size : (at + 1) * size]) + "]" for at in range(count)
-        ]
+        leaves = ["[" + ", ".join(leaves[at * size : (at + 1) * size]) + "]" for at in range(count)]
     return leaves[0]
 
 
@@ -174,13 +171,13 @@ def _base64(value: bytes) -> str:
     return json.dumps({"b64": base64.b64encode(value).decode()})
 
 
-def _message(message: Any) -> bytes:  # noqa: ANN401 - any protobuf message
+def _message(message: Any) -> bytes:
     return json.dumps(
         json_format.MessageToDict(message, always_print_fields_with_no_presence=True), indent=1
     ).encode()
 
 
-def _fields(message: Any) -> Any:  # noqa: ANN401 - any protobuf message
+def _fields(message: Any) -> Any:
     return json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )

@@ -97,18 +97,14 @@ class Metrics:
         self.runtime_latency = Histogram(
             f"{serving}runtime_latency", ("model_name", "API", "runtime")
         )
-        self.warmup_latency = Histogram(
-            f"{serving}model_warmup_latency", ("model_path", "status")
-        )
+        self.warmup_latency = Histogram(f"{serving}model_warmup_latency", ("model_path", "status"))
         self.example_counts = Histogram(
             f"{serving}request_example_counts", ("model",), POWERS_OF_TWO
         )
         self.example_total = Counter(f"{serving}request_example_count_total", ("model",))
         self.queuing_latency = Histogram(f"{batching}queuing_latency", ())
         self.input_batch_size = Histogram(f"{batching}input_batch_size", (), POWERS_OF_TWO)
-        self.processed_batch_size = Histogram(
-            f"{batching}processed_batch_size", (), POWERS_OF_TWO
-        )
+        self.processed_batch_size = Histogram(f"{batching}processed_batch_size", (), POWERS_OF_TWO)
         self.padding_size = Histogram(f"{batching}padding_size", (), POWERS_OF_TWO)
         self.load_attempts = Counter(f"{loading}load_attempt_count", ("model_path", "status"))
         self.load_latency = Counter(f"{loading}load_latency", ("model_path",))

@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 class LoadSettings:
     """How versions are loaded."""
 
-    session: SessionSettings = SessionSettings()
+    session: SessionSettings
     retries: int = 0
     retry_seconds: float = 60.0
     warm_up: bool = True
@@ -47,7 +47,9 @@ class Model:
     which is being replaced goes on answering.
     """
 
-    def __init__(self, name: str, base_path: Path, settings: LoadSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, name: str, base_path: Path, settings: LoadSettings, metrics: Metrics
+    ) -> None:
         self.name = name
         self.base_path = base_path
         self._settings = settings
@@ -191,6 +193,7 @@ def newest_version(base_path: Path) -> tuple[int, Path]:
 
 def _status(number: int, version: _Version) -> ModelVersionStatus:
     status = ModelVersionStatus(version=number, state=version.state)
+    status.status.SetInParent()
     if version.error:
         status.status.error_code = StatusCode.UNKNOWN.value[0]
         status.status.error_message = version.error

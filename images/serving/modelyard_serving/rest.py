@@ -13,12 +13,12 @@ from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
 from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
-from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
 from modelyard_serving import json_replies, json_requests
 from modelyard_serving.answering import SIGNATURE_DEF, Answers
 from modelyard_serving.errors import HTTP_STATUS, RequestError, invalid
+from modelyard_serving.servable import Servable
 from modelyard_serving.signatures import DEFAULT_SIGNATURE, Signature
 
 ENTRYPOINT = "REST"
@@ -94,9 +94,7 @@ class RestApi:
         if call.method:
             return await methods[call.method](call.spec, body)
         if call.metadata:
-            request = GetModelMetadataRequest(
-                model_spec=call.spec, metadata_field=[SIGNATURE_DEF]
-            )
+            request = GetModelMetadataRequest(model_spec=call.spec, metadata_field=[SIGNATURE_DEF])
             return json_replies.metadata(self._answers.metadata(request))
         return json_replies.status(
             self._answers.status(GetModelStatusRequest(model_spec=call.spec))
@@ -105,9 +103,10 @@ class RestApi:
     async def _predict(self, spec: ModelSpec, body: bytes) -> bytes:
         document = json_requests.parsed(body)
         spec.signature_name = json_requests.signature_name(document)
-        signature = self._signature(spec)
+        servable = self._answers.model.find(spec)
+        signature = _signature(servable, spec.signature_name or DEFAULT_SIGNATURE)
         values, by_rows = json_requests.arrays(document, signature.inputs)
-        outputs = await self._answers.predict_arrays(spec, signature, values)
+        outputs = await self._answers.predict_arrays(spec.name, servable, signature, values)
         return (json_replies.rows if by_rows else json_replies.columns)(outputs)
 
     async def _classify(self, spec: ModelSpec, body: bytes) -> bytes:
@@ -122,12 +121,11 @@ class RestApi:
         request = RegressionRequest(model_spec=spec, input=json_requests.examples(document))
         return json_replies.regressions(await self._answers.regress(request))
 
-    def _signature(self, spec: ModelSpec) -> Signature:
-        name = spec.signature_name or DEFAULT_SIGNATURE
-        found = self._answers.model.find(spec).signatures.get(name)
-        if found is None:
-            raise invalid(f'Serving signature name: "{name}" not found in signature def')
-        return found
+
+def _signature(servable: Servable, name: str) -> Signature:
+    if name not in servable.signatures:
+        raise invalid(f'Serving signature name: "{name}" not found in signature def')
+    return servable.signatures[name]
 
 
 def _parsed(http_method: str, path: str) -> _Call:

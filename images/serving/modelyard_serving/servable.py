@@ -12,6 +12,7 @@ from pathlib import Path
 
 import tensorflow as tf
 from tensorflow.core.protobuf.config_pb2 import CallableOptions
+from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 
 from modelyard_serving.errors import (
     LoadError,
@@ -117,7 +118,7 @@ class Servable:
             fetch=[tensor.tensor for tensor in outputs],
         )
         try:
-            call = self._session._make_callable_from_options(options)  # noqa: SLF001 - see above
+            call = self._session._make_callable_from_options(options)
         except tf.errors.OpError as error:
             raise RequestError(of_tensorflow(error.error_code, "").code, error.message) from error
         return Program(call, inputs, outputs, batchable)
@@ -131,9 +132,7 @@ def _session_config(settings: SessionSettings) -> tf.compat.v1.ConfigProto:
     )
 
 
-def _load(
-    session: tf.compat.v1.Session, path: Path, tags: tuple[str, ...]
-) -> tf.compat.v1.MetaGraphDef:
+def _load(session: tf.compat.v1.Session, path: Path, tags: tuple[str, ...]) -> MetaGraphDef:
     with session.graph.as_default():
         return tf.compat.v1.saved_model.load(session, list(tags), str(path))
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto
+from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, TensorInfo
 
 from modelyard_serving.errors import failed_precondition, invalid
 
@@ -98,7 +100,7 @@ class Signature:
         return list(chosen.values() or self.outputs.values())
 
 
-def signatures_of(meta_graph: tf.compat.v1.MetaGraphDef) -> dict[str, Signature]:
+def signatures_of(meta_graph: MetaGraphDef) -> dict[str, Signature]:
     """Return the callable signatures of a loaded model."""
     return {
         name: Signature(
@@ -148,14 +150,14 @@ def _fits(got: tuple[int, ...], expected: Shape) -> bool:
     )
 
 
-def _tensors(definitions: Mapping[str, tf.compat.v1.TensorInfo]) -> dict[str, Tensor]:
+def _tensors(definitions: Mapping[str, TensorInfo]) -> dict[str, Tensor]:
     return {
         alias: Tensor(alias, info.name, tf.as_dtype(info.dtype), _shape(info.tensor_shape))
         for alias, info in sorted(definitions.items())
     }
 
 
-def _shape(proto: tf.compat.v1.TensorShapeProto) -> Shape | None:
+def _shape(proto: TensorShapeProto) -> Shape | None:
     if proto.unknown_rank:
         return None
     return tuple(None if dimension.size < 0 else dimension.size for dimension in proto.dim)
