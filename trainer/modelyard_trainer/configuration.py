@@ -6,11 +6,13 @@ from pydantic import ValidationError
 
 from modelyard.api.recipe import ArchitectureName, Recipe, Task
 from modelyard.api.run import RUN_VARIABLE, RunConfig
-from modelyard.api.training import DataFormat, DataSource
+from modelyard.api.training import DataFormat, DataSource, Evaluation
 from modelyard_trainer.decimals import number
 from modelyard_trainer.failures import BadConfiguration
 
 TRAIN = "train"
+MEASURED = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "loss")
+"""What the evaluation reports."""
 
 
 def parse_run(text: str | None) -> RunConfig:
@@ -38,7 +40,11 @@ def check_run(config: RunConfig) -> None:
     Raises:
         BadConfiguration: with every problem found.
     """
-    problems = [*_recipe_problems(config.recipe), *_data_problems(config)]
+    problems = [
+        *_recipe_problems(config.recipe),
+        *_data_problems(config),
+        *_metric_problems(config.evaluation),
+    ]
     if problems:
         raise BadConfiguration(
             "The training cannot run: " + "; ".join(problems) + ".",
@@ -81,10 +87,21 @@ def _data_problems(config: RunConfig) -> Iterator[str]:
         yield f"data has two entries named {name}"
     missing = [n for n in dict.fromkeys((TRAIN, config.evaluation.data_name)) if n not in names]
     yield from (f"data has no entry named {name}" for name in missing)
+    unread = sorted(set(names) - {TRAIN, config.evaluation.data_name})
+    yield from (f"data has an entry named {name}, which nothing reads" for name in unread)
     for source in config.data:
         yield from _source_problems(source, config.recipe.task)
     if not missing:
         yield from _pair_problems(config)
+
+
+def _metric_problems(evaluation: Evaluation) -> Iterator[str]:
+    """Say which metrics are asked for that nothing measures: better now than after the training."""
+    asked = {"evaluation.primaryMetric.name": evaluation.primary_metric.name}
+    asked |= {f"evaluation.gates[{gate.name}].metric": gate.metric for gate in evaluation.gates}
+    for field, metric in asked.items():
+        if metric not in MEASURED:
+            yield f"{field} is {metric}, but measured are {', '.join(MEASURED)}"
 
 
 def _source_problems(source: DataSource, task: Task) -> Iterator[str]:

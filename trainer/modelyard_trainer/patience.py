@@ -6,6 +6,7 @@ from threading import Event
 from typing import TypeVar
 
 from modelyard.api.errors import Retry
+from modelyard_trainer.failures import Interrupted
 
 LOG = logging.getLogger(__name__)
 DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
@@ -18,7 +19,8 @@ def patiently(call: Callable[[], T], stop: Event, delays: tuple[float, ...] = DE
     """Return what `call` returns, calling it again after each Retry.
 
     Raises:
-        Retry: it still failed after the last delay, or `stop` was set meanwhile.
+        Retry: it still failed after the last delay.
+        Interrupted: `stop` was set while the store was away.
     """
     for delay in delays:
         try:
@@ -26,5 +28,5 @@ def patiently(call: Callable[[], T], stop: Event, delays: tuple[float, ...] = DE
         except Retry as error:
             LOG.warning("%s; trying again", error)
             if stop.wait(max(delay, error.after or 0)):
-                raise
+                raise Interrupted(f"Stopped on request while waiting: {error}") from error
     return call()

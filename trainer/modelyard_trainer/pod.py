@@ -54,8 +54,8 @@ def _attempt(config: RunConfig, stop: Event, scratch: Path, port: int) -> RunRes
     """Run the attempt and ship its log, whatever happened."""
     progress = Progress(config.attempt)
     with ExitStack() as stack:
-        stack.enter_context(serve_progress(progress, port))
         try:
+            stack.enter_context(serve_progress(progress, port))
             store = connect(config.store)
             stack.callback(_ship_log, store, config, scratch / "log.txt")
             return _run(config, store, progress, stop, scratch)

@@ -62,6 +62,18 @@ FAULTS = {
     "twice": ({"data": (make_source(), make_source())}, "data has two entries named train"),
     "no train": ({"data": (make_source("eval"),)}, "data has no entry named train"),
     "no eval": ({"data": (make_source(),)}, "data has no entry named eval"),
+    "unread": (
+        {"data": (make_source(), make_source("eval"), make_source("pool"))},
+        "data has an entry named pool, which nothing reads",
+    ),
+    "unknown metric": (
+        {"evaluation": {"gates": [{"name": "floor", "metric": "auc", "value": "0.9"}]}},
+        r"evaluation.gates\[floor\].metric is auc, but measured are accuracy, precision",
+    ),
+    "unknown primary metric": (
+        {"evaluation": {"primaryMetric": {"name": "auc"}}},
+        "evaluation.primaryMetric.name is auc, but measured are",
+    ),
     "images in a table": (
         {"data": (make_csv_source(), make_csv_source("eval"))},
         r"data\[train\].format is Csv, but ImageClassification reads Npz",

@@ -6,6 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from modelyard_trainer.configuration import MEASURED
 from modelyard_trainer.evaluation import evaluate
 
 
@@ -25,6 +26,11 @@ def test_values_of_a_small_example():
     assert found.overall["log_loss"] == pytest.approx(expected, rel=1e-5)
     assert found.overall["loss"] == pytest.approx(expected + 0.5, rel=1e-5)
     assert found.confusion.tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 1]]
+
+
+def test_what_is_measured_is_what_may_be_asked_for():
+    labels = np.array([0, 1, 2])
+    assert tuple(evaluate("eval", labels, certain(labels, 3), penalty=0).overall) == MEASURED
 
 
 def test_two_classes_take_the_area_of_the_second():

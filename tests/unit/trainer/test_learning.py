@@ -5,9 +5,12 @@ from threading import Event
 import numpy as np
 import pytest
 
+from modelyard.api.errors import Refused, Retry
 from modelyard.api.recipe import Task
 from modelyard.api.store import ModelKeys
 from modelyard.store.client import connect
+from modelyard.store.fence import raise_fence
+from modelyard.store.folder import FolderStore
 from modelyard_trainer.attempt import Attempt
 from modelyard_trainer.checkpoint import Checkpoints
 from modelyard_trainer.dataset import read_dataset
@@ -16,6 +19,8 @@ from modelyard_trainer.learner import Learner, make_deterministic
 from modelyard_trainer.loop import Loop
 from modelyard_trainer.model import build_model, build_optimizer
 from modelyard_trainer.order import Order
+from modelyard_trainer.outcome import as_failure
+from modelyard_trainer.patience import patiently
 from modelyard_trainer.progress import Progress
 from tests.unit.trainer.making import (
     CNN,
@@ -30,6 +35,7 @@ from tests.unit.trainer.making import (
 )
 
 DIGEST = "sha256:" + "a" * 64
+KEYS = ModelKeys("", "team", "digits")
 DEMANDING = {
     "architecture": CNN,
     "regularization": {"dropout": "0.3", "l2": "0.0001"},
@@ -73,13 +79,12 @@ def make_loop(digits, store, folder, recipe, attempt=1, *, stop=None):
     make_deterministic(recipe.seed)
     order = Order(train.rows, recipe.batch_size, recipe.epochs, recipe.seed)
     learner = Learner(build_model(recipe, train, 10), build_optimizer(recipe, order.total_steps))
-    keys = ModelKeys("", "team", "digits")
     return Loop(
         learner=learner,
         order=order,
         train=train,
         evaluation=evaluation,
-        checkpoints=Checkpoints(store, keys, UID, attempt, 2, folder),
+        checkpoints=Checkpoints(store, KEYS, UID, attempt, 2, folder),
         every_steps=10,
         progress=Progress(attempt),
         stop=stop or Event(),
@@ -121,23 +126,105 @@ def test_an_interrupted_run_ends_with_the_same_bits(digits, store, tmp_path):
     assert last.progress.report.resumed_from_step == 16
 
 
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(digits, store, tmp_path):
+@pytest.mark.parametrize("damage", ["byte", "other", "cut"])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(digits, store, tmp_path, damage):
     recipe = make_recipe(**DEMANDING)
     whole = run(make_loop(digits, connect(make_config(tmp_path / "b").store), tmp_path, recipe))
     with pytest.raises(Interrupted):
         run(make_loop(digits, store, tmp_path, recipe, 1, stop=StopAt(17)))
-    spoil(store, "a1/checkpoints/step-17.npz")
+    spoil(store, damage)
     loop = make_loop(digits, store, tmp_path, recipe, attempt=2)
     assert_equal(run(loop), whole)
     assert loop.progress.report.resumed_from_step == 10
 
 
-def spoil(store, suffix):
-    """Change one byte of a stored object."""
-    (key,) = [key for key in store.list_keys("") if key.endswith(suffix)]
-    content = bytearray(store.get(key).content)
-    content[len(content) // 2] ^= 1
-    store.put(key, bytes(content), if_none_match=False)
+def spoil(store, damage):
+    """Damage the newest checkpoint: one byte, its end, or all of it by an older but whole one."""
+    folder = f"team/digits/_runs/{UID}/a1/checkpoints/"
+    content = bytearray(store.get(folder + "step-17.npz").content)
+    match damage:
+        case "byte":
+            content[len(content) // 2] ^= 1
+        case "cut":
+            del content[-100:]
+        case "other":
+            content = store.get(folder + "step-10.npz").content
+    store.put(folder + "step-17.npz", bytes(content), if_none_match=False)
+
+
+def test_an_attempt_that_was_locked_out_saves_nothing(digits, store, tmp_path):
+    raise_fence(store, KEYS, UID, 2)
+    before = list(store.list_keys(""))
+    with pytest.raises(Refused, match="attempt 2 took over") as refused:
+        run(make_loop(digits, store, tmp_path, make_recipe()))
+    assert as_failure(refused.value).exit_code == 75
+    assert list(store.list_keys("")) == before
+
+
+class AwayStore(FolderStore):
+    """A store that loses the connection during each upload."""
+
+    def upload_file(self, key, path, sha256):
+        raise Retry("the store did not answer")
+
+
+def test_a_store_that_is_away_does_not_stop_the_training(digits, store, tmp_path):
+    expected = run(make_loop(digits, store, tmp_path, make_recipe()))
+    loop = make_loop(digits, AwayStore(tmp_path / "away", "local"), tmp_path, make_recipe())
+    assert_equal(run(loop), expected)
+    assert loop.progress.report.checkpoint_step is None
+
+
+def test_what_may_succeed_later_is_tried_again_until_asked_to_stop():
+    answers = iter([Retry("no"), Retry("no"), 7])
+
+    def call():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert patiently(call, Event(), delays=(0, 0, 0)) == 7
+    stop = Event()
+    stop.set()
+    answers = iter([Retry("no"), 7])
+    with pytest.raises(Interrupted, match="waiting: no"):
+        patiently(call, stop)
+    answers = iter([Retry("no"), Retry("still no")])
+    with pytest.raises(Retry, match="still no"):
+        patiently(call, Event(), delays=(0,))
+
+
+def test_penalties_are_part_of_what_is_learnt(digits, store, tmp_path):
+    def norm(l2):
+        recipe = make_recipe(
+            regularization={"l2": l2}, optimizer={"name": "SGD", "learningRate": "0.05"}
+        )
+        loop = make_loop(digits, connect(make_config(tmp_path / l2).store), tmp_path, recipe)
+        run(loop)
+        kernels = [v.numpy() for v in loop.learner.model.trainable_variables if v.name == "kernel"]
+        return sum((kernel**2).sum() for kernel in kernels)
+
+    assert norm("1") < norm("0") / 2
+
+
+def test_dropout_drops_while_training_only(digits, store, tmp_path):
+    def twice(dropout):
+        recipe = make_recipe(
+            regularization={"dropout": dropout},
+            optimizer={"name": "SGD", "learningRate": "1e-30"},
+        )
+        learner = make_loop(digits, store, tmp_path, recipe).learner
+        rows, labels = digits[0].features[:32], digits[0].labels[:32]
+        losses = [float(learner.train(rows, labels)) for _ in range(2)]
+        answers = [learner.probabilities(rows) for _ in range(2)]
+        return losses, np.array_equal(*answers)
+
+    (first, second), same = twice("0.5")
+    assert first != second
+    assert same
+    (first, second), _ = twice("0")
+    assert first == second
 
 
 def test_arrays_without_a_record_do_not_count(digits, store, tmp_path):
