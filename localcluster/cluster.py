@@ -97,7 +97,7 @@ class NativeCluster:
         layout = self.layout()
         return [
             "nsenter",
-            f"--target={self._first_process()}",
+            f"--target={self.first_process()}",
             *("--net", "--mount", "--pid"),
             "env",
             f"--chdir={os.getcwd()}",
@@ -203,7 +203,7 @@ class NativeCluster:
         name = f"kubernetes.default.svc.{settings.CLUSTER_DOMAIN}"
         return readiness.lookup(name, addresses.node) == addresses.api_service
 
-    def _first_process(self) -> int:
+    def first_process(self) -> int:
         """Return the pid, as this machine sees it, of the node's first process.
 
         Raises:

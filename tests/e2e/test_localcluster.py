@@ -194,7 +194,7 @@ def test_up_again_finds_the_running_cluster(pair: tuple[NativeCluster, NativeClu
 
 def test_a_killed_node_goes_on_where_it_was(pair: tuple[NativeCluster, NativeCluster]) -> None:
     cluster = pair[0]
-    os.kill(cluster.process_ids()[0], signal.SIGKILL)
+    os.kill(cluster.first_process(), signal.SIGKILL)
     _until(cluster.running, False)
     cluster.up()
     ready = 'jsonpath={.status.containerStatuses[0].ready}{" "}{.status.phase}'
