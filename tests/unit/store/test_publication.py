@@ -146,6 +146,17 @@ def test_a_committed_number_cannot_be_given_up(store: Store, model: Path) -> Non
     assert set(audit(store, KEYS).committed) == {"uid-a"}
 
 
+def test_giving_up_number_one_spares_number_ten(store: Store, model: Path) -> None:
+    number_for(store, KEYS, make_draft("slow").source)
+    versions = [publish(store, KEYS, make_draft(f"u{n}"), model).version for n in range(9)]
+    assert versions[-1] == 10
+    assert give_up(store, KEYS, 1, "abandoned") is True
+    store.put(KEYS.artifact(1) + "late", b"written by a zombie")
+    assert sweep_tombstones(store, KEYS) == 1
+    assert audit(store, KEYS).clean
+    assert len(audit(store, KEYS).committed) == 9
+
+
 def test_a_removed_run_cannot_publish_any_more(store: Store, model: Path) -> None:
     remove_run(store, KEYS, "uid-a")
     with pytest.raises(Refused, match="the training is over"):
