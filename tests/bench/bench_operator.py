@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -144,7 +145,7 @@ async def burst() -> list[Figure]:
             idle,
             *figures,
             Figure("CPU per training until its Job exists", spent / BURST * 1000, "ms", 15),
-            Figure("writes per training until its Job exists", writes / BURST, "", 3),
+            *_writes_per_training(writes),
             Figure(f"RSS with {BURST} trainings", operator.resident_mib, "MiB", 120),
             await _idle_writes(place.api),
         ]
@@ -200,8 +201,14 @@ async def _submit_many(api: Api, count: int, targets: tuple[float | None, ...]) 
 async def _idle_writes(api: Api) -> Figure:
     before = await api.writes()
     await asyncio.sleep(IDLE_SECONDS)
-    writes = await api.writes() - before
+    writes = (await api.writes() - before).total()
     return Figure(f"writes in {IDLE_SECONDS} idle s with {BURST} trainings", writes, "", 0)
+
+
+def _writes_per_training(writes: Counter[str]) -> list[Figure]:
+    """Return the sum, and what it consists of: verb, resource, and status of the answer."""
+    whole = Figure("writes per training until its Job exists", writes.total() / BURST, "", 3)
+    return [whole, *(Figure(f"  {what}", count / BURST, "") for what, count in writes.items())]
 
 
 async def _first_effect(api: Api, name: str, end: Callable[[], Awaitable[float]]) -> float:

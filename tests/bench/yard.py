@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ OURS = frozenset(
     | {"jobs", "events", "deployments", "services"}
 )
 REQUEST = re.compile(r"apiserver_request_total\{(?P<labels>[^}]*)\} (?P<count>\S+)")
+LABEL = re.compile(r'(\w+)="([^"]*)"')
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -87,18 +89,21 @@ class Api:
             status = json.dumps(example.get("status"))
             raise TimeoutError(f"{len(missing)} without a Job, for instance {status}") from error
 
-    async def writes(self) -> int:
-        """Return how many writes of others the server has answered, Leases apart.
+    async def writes(self) -> Counter[str]:
+        """Return how many writes of others the server has answered, by kind; Leases apart.
 
         Ours are the creations of trainings, a verb that the operator has no use for.
         """
         async with self._session.get(f"{self._url}/metrics") as answer:
             text = await answer.text()
-        return sum(
-            int(float(found["count"]))
-            for found in REQUEST.finditer(text)
-            if _is_write_of_others(found["labels"])
-        )
+        writes: Counter[str] = Counter()
+        for found in REQUEST.finditer(text):
+            labels = dict(LABEL.findall(found["labels"]))
+            place = "/".join(filter(None, (labels["resource"], labels["subresource"])))
+            ours = (labels["verb"], place) == ("POST", "modeltrainings")
+            if labels["verb"] in WRITES and labels["resource"] in OURS and not ours:
+                writes[f"{labels['verb']} {place} {labels['code']}"] += int(float(found["count"]))
+        return writes
 
     async def holder(self) -> str:
         """Return who holds the Lease, empty if nobody does."""
@@ -120,16 +125,6 @@ class Api:
                 labels = event["object"]["metadata"].get("labels") or {}
                 self.appeared.setdefault(labels.get(LABEL_TRAINING, ""), now)
                 self._news.set()
-
-
-def _is_write_of_others(labels: str) -> bool:
-    found = dict(re.findall(r'(\w+)="([^"]*)"', labels))
-    ours = (found["verb"], found["resource"], found["subresource"]) == (
-        "POST",
-        "modeltrainings",
-        "",
-    )
-    return found["verb"] in WRITES and found["resource"] in OURS and not ours
 
 
 def training(name: str) -> dict[str, Any]:
