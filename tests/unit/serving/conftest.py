@@ -69,7 +69,7 @@ class Server:
 
     def raw(self, method, path, body=None):
         url = f"http://127.0.0.1:{self.rest_port}{path}"
-        request = urllib.request.Request(url, body, method=method)  # noqa: S310 - loopback
+        request = urllib.request.Request(url, body, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310 - loopback
                 return reply.status, reply.read()
