@@ -6,14 +6,15 @@ import logging
 import os
 import signal
 import socket
-import time
 from collections.abc import Sequence
 from typing import Any
 
+import aiohttp
 from prometheus_client import CollectorRegistry
 
 from modelyard.api.config import OperatorConfig
-from modelyard.api.errors import Retry
+from modelyard.api.errors import Refused, Retry
+from modelyard.handlers.health import Health
 from modelyard.handlers.loop import Loop, kindreds, resync
 from modelyard.handlers.observe import Observer
 from modelyard.handlers.polls import Polls
@@ -24,8 +25,9 @@ from modelyard.kube import http
 from modelyard.kube.apply import Executor
 from modelyard.kube.cache import Cache
 from modelyard.kube.client import Client
-from modelyard.kube.connection import find_connection
+from modelyard.kube.connection import Connection, find_connection
 from modelyard.kube.domain import DomainMetrics
+from modelyard.kube.events import EventPoster
 from modelyard.kube.kinds import ROOTS, Key, Raw
 from modelyard.kube.lease import Elector, LeaseLost
 from modelyard.kube.metrics import LoopMetrics
@@ -34,21 +36,31 @@ from modelyard.kube.sweep import fill, sweep
 
 LOG = logging.getLogger("modelyard.startup")
 SWEEP_SECONDS = 300.0
-MOST_LAG = 5.0
+SETTLE_SECONDS = 2.0
+"""How long a LIST of kopf's may take to arrive before the sweep that it asks for."""
+DRAIN_SECONDS = 5.0
+"""How long SIGTERM lets writes under way finish."""
+
+
+class WatchEnded(Exception):  # noqa: N818 - a fact, and the end of this process
+    """Nothing keeps the cache up to date any more."""
 
 
 class Operator:
     """One operator process."""
 
-    def __init__(self, config: OperatorConfig, client: Client, metrics: LoopMetrics) -> None:
+    def __init__(
+        self, config: OperatorConfig, client: Client, connection: Connection, metrics: LoopMetrics
+    ) -> None:
         self._config = config
         self._client = client
+        self._connection = connection
         self._metrics = metrics
         self._stop = asyncio.Event()
-        self._filled = False
-        self._beat = time.monotonic()
+        self._relisted = asyncio.Event()
         self._cache = Cache(references)
         self._queue = WorkQueue(metrics)
+        self._health = Health(metrics, self._queue)
         identity = os.environ.get("POD_UID") or f"{socket.gethostname()}-{os.getpid()}"
         self._elector = Elector(client, config.lease, identity)
         self._stores = Stores(config)
@@ -61,53 +73,72 @@ class Operator:
         Raises:
             LeaseLost: another process may be writing now; this one must end.
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        server = await http.serve(self._metrics.registry, self._sick, self._unready, _port())
-        tasks = [
-            asyncio.create_task(watch(self._cache, self._config.namespaces, self._stop)),
-            asyncio.create_task(self._heartbeat()),
-            asyncio.create_task(self._lead()),
-        ]
+        self.take_signals()
+        server = await http.serve(
+            self._metrics.registry, self._health.sick, self._health.unready, _port()
+        )
+        work = [asyncio.create_task(task) for task in (self._health.watch(), self._follow())]
         stopped = asyncio.create_task(self._stop.wait())
         try:
-            done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*work, stopped], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            self._stop.set()
-            await _end([stopped, *tasks[1:]])
+            await self._queue.close(DRAIN_SECONDS)
             await self._elector.release()
-            await _end(tasks)
+            await _end([stopped, *work])
             await server.cleanup()
 
-    async def _lead(self) -> None:
+    def take_signals(self) -> None:
+        """Let SIGTERM and SIGINT end `run`: it finishes its writes and gives the Lease back."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    async def _follow(self) -> None:
+        """Fill the cache, then watch, and lead once it is our turn."""
+        await self._refresh()  # also waits for the CRDs: kopf never notices ones that come later
+        self._health.filled()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch())
+            group.create_task(self._lead(group))
+
+    async def _watch(self) -> None:
+        """Keep the cache up to date; the end of this is the end of the process."""
+        await watch(
+            self._connection,
+            self._cache,
+            self._config.namespaces,
+            self._relisted.set,
+            self.take_signals,
+        )
+        raise WatchEnded("kopf has stopped watching")
+
+    async def _lead(self, group: asyncio.TaskGroup) -> None:
         """Wait for leadership, then reconcile for as long as it lasts."""
-        await self._refresh()
         if self._config.lease.enabled:
             self._client.guard(self._elector.gate)
             await self._elector.acquire()
-            LOG.info("leading")
+            group.create_task(self._elector.keep())
+        LOG.info("leading")
         self._metrics.leader.labels(self._config.lease.name).set(1)
         self._cache.listen(self._enqueue)
         await self._refresh()
+        self._start(group)
         for kind in ROOTS:
             for key in self._cache.keys(kind.name):
                 self._queue.add(key)
-        async with asyncio.TaskGroup() as group:
-            if self._config.lease.enabled:
-                group.create_task(self._elector.keep())
-            self._start(group)
 
     def _start(self, group: asyncio.TaskGroup) -> None:
         observer = Observer(self._config, self._client, self._cache, self._stores, self._polls)
-        executor = Executor(self._client, self._cache, self._stores)
+        events = EventPoster(self._client)
+        executor = Executor(self._client, self._cache, self._stores, events)
         loop = Loop(self._cache, self._queue, executor, self._metrics, kindreds(observer))
         for _ in range(self._config.workers):
             group.create_task(loop.work())
         roots = [kind.name for kind in ROOTS]
         group.create_task(resync(self._cache, self._queue, roots, self._config.resync_seconds))
+        group.create_task(events.run())
         group.create_task(self._polls.run())
         group.create_task(self._sweep())
 
@@ -125,28 +156,19 @@ class Operator:
                 LOG.info("the API server is not ready: %s", retry)
                 await asyncio.sleep(retry.after or 1)
                 continue
-            self._filled = True
             return
 
     async def _sweep(self) -> None:
+        """Drop ghosts every five minutes, and soon after each LIST of kopf's."""
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            with contextlib.suppress(Retry):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._relisted.wait(), SWEEP_SECONDS)
+            await asyncio.sleep(SETTLE_SECONDS)
+            self._relisted.clear()
+            try:
                 await sweep(self._client, self._cache, self._config.namespaces, self._metrics)
-
-    async def _heartbeat(self) -> None:
-        while True:
-            await asyncio.sleep(0.5)
-            now = time.monotonic()
-            self._metrics.lag.set(max(0.0, now - self._beat - 0.5))
-            self._beat = now
-
-    def _sick(self) -> str:
-        lag = time.monotonic() - self._beat
-        return f"the event loop has stood still for {lag:.0f} s" if lag > MOST_LAG else ""
-
-    def _unready(self) -> str:
-        return "" if self._filled else "the caches are not filled yet"
+            except (Retry, Refused) as obstacle:
+                LOG.warning("a sweep broke off: %s", obstacle)
 
 
 def _port() -> int:
@@ -161,14 +183,34 @@ async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
 
 
 async def run_operator(config: OperatorConfig) -> int:
-    """Run the operator; return the exit code."""
+    """Run the operator; return the exit code: 0 stopped, 1 Lease or watch lost, 2 refused.
+
+    Raises:
+        Broken: there is no way to the API server.
+    """
     metrics = LoopMetrics(CollectorRegistry())
     connection = await find_connection()
-    code = 0
     async with Client(connection, config.client, metrics) as client:
-        try:
-            await Operator(config, client, metrics).run()
-        except* LeaseLost as lost:
-            LOG.warning("ending: %s", lost.exceptions[0])
-            code = 1
+        operator = Operator(config, client, connection, metrics)
+        return await _run(operator)
+
+
+async def _run(operator: Operator) -> int:
+    """Run, and turn the ways to end into exit codes and one line each."""
+    codes = [0]
+    try:
+        await operator.run()
+    except* LeaseLost as lost:
+        codes += [_ending(error, 1) for error in lost.exceptions]
+    except* Refused as refused:
+        codes += [_ending(error, 2) for error in refused.exceptions]
+    except* (WatchEnded, aiohttp.ClientError, TimeoutError) as gone:
+        codes += [_ending(error, 1) for error in gone.exceptions]
+    return max(codes)
+
+
+def _ending(error: Exception, code: int) -> int:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    LOG.error("ending: %s", error)
     return code

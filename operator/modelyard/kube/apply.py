@@ -7,18 +7,17 @@ version, its identity) says that it is ours.
 from typing import Protocol
 
 from modelyard.api.errors import Refused
-from modelyard.api.names import FIELD_MANAGER, short_hash
 from modelyard.api.reasons import Reason
 from modelyard.kube.cache import Cache
 from modelyard.kube.client import Client
+from modelyard.kube.events import EventPoster
 from modelyard.kube.failures import AlreadyExists, Conflict
-from modelyard.kube.kinds import EVENT, Key, Raw, key_of, kind_of, owner_uids
+from modelyard.kube.kinds import Key, Raw, key_of, kind_of, owner_uids
 from modelyard.plan.core import (
     Action,
     Apply,
     Create,
     Delete,
-    Event,
     Plan,
     RemoveArtifact,
     RemoveRun,
@@ -35,10 +34,11 @@ class Remover(Protocol):
 class Executor:
     """Executes plans against the API server and the store."""
 
-    def __init__(self, client: Client, cache: Cache, remover: Remover) -> None:
+    def __init__(self, client: Client, cache: Cache, remover: Remover, events: EventPoster) -> None:
         self._client = client
         self._cache = cache
         self._remover = remover
+        self._events = events
 
     async def execute(self, owner: Raw, plan: Plan) -> None:
         """Do what the plan says for `owner`.
@@ -53,10 +53,10 @@ class Executor:
             await self._act(action)
         if plan.status is not None:
             owner = self._learn(await self._client.apply_status(owner, plan.status))
-        for event in plan.events:
-            await self._tell(owner, event)
         if plan.remove_finalizer:
-            await self._finalize(owner, remove=plan.remove_finalizer)
+            owner = await self._finalize(owner, remove=plan.remove_finalizer)
+        for event in plan.events:
+            self._events.post(owner, event)
 
     async def _finalize(self, owner: Raw, add: str = "", remove: str = "") -> Raw:
         present = tuple(owner["metadata"].get("finalizers") or ())
@@ -118,39 +118,6 @@ class Executor:
     def _learn(self, raw: Raw) -> Raw:
         self._cache.put(raw)
         return raw
-
-    async def _tell(self, owner: Raw, event: Event) -> None:
-        """Create a Kubernetes Event; one that exists already says the same."""
-        meta = owner["metadata"]
-        version = str(meta.get("resourceVersion", ""))
-        suffix = short_hash(meta["uid"], event.reason, event.message, version, length=16)
-        now = (owner.get("status") or {}).get("conditions") or [{}]
-        times = [c["lastTransitionTime"] for c in now if "lastTransitionTime" in c]
-        manifest: Raw = {
-            "apiVersion": EVENT.api_version,
-            "kind": EVENT.name,
-            "metadata": {"name": f"{meta['name']}.{suffix}", "namespace": meta["namespace"]},
-            "involvedObject": {
-                "apiVersion": owner["apiVersion"],
-                "kind": owner["kind"],
-                "name": meta["name"],
-                "namespace": meta["namespace"],
-                "uid": meta["uid"],
-                "resourceVersion": version,
-            },
-            "type": event.type,
-            "reason": event.reason,
-            "message": event.message,
-            "source": {"component": FIELD_MANAGER},
-            "reportingComponent": FIELD_MANAGER,
-            "count": 1,
-        }
-        if times:
-            manifest["firstTimestamp"] = manifest["lastTimestamp"] = max(times)
-        try:
-            await self._client.create(manifest)
-        except AlreadyExists:
-            return
 
 
 def _ours(wanted: Raw, found: Raw) -> bool:

@@ -6,7 +6,7 @@ Every write passes the gate first: while the Lease is not safely ours, nothing l
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -97,10 +97,10 @@ class Client:
             await self._session.close()
             await asyncio.sleep(0)  # lets the transports close before the loop does
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
+    async def get(self, kind: Kind, namespace: str, name: str, urgent: bool = False) -> Raw | None:
         """Return the live object, or None if there is none."""
         try:
-            return await self._json(Call("GET", kind.path(namespace, name)))
+            return await self._json(Call("GET", kind.path(namespace, name), urgent=urgent))
         except Missing:
             return None
 
@@ -220,7 +220,7 @@ class Client:
 
     async def watch(
         self, kind: Kind, namespace: str, name: str, seconds: int
-    ) -> AsyncIterator[Raw]:
+    ) -> AsyncGenerator[Raw, None]:
         """Yield the watch events of one object for at most `seconds`."""
         query = {
             "watch": "true",

@@ -50,7 +50,10 @@ class Elector:
 
     async def acquire(self) -> None:
         """Wait until the Lease is ours."""
-        while not await self._attempt():
+        while True:
+            with contextlib.suppress(Retry):  # an API server that is away comes back
+                if await self._attempt():
+                    return
             await self._wait_for_change()
 
     async def keep(self) -> None:
@@ -62,12 +65,14 @@ class Elector:
         renewed = time.monotonic()
         while True:
             await asyncio.sleep(self._settings.retry_seconds)
-            with contextlib.suppress(Retry):
-                if await self._attempt():
-                    renewed = time.monotonic()
-                    continue
-                raise LeaseLost("Another process holds the Lease")
-            if time.monotonic() - renewed > self._settings.renew_deadline_seconds:
+            deadline = renewed + self._settings.renew_deadline_seconds
+            with contextlib.suppress(Retry, TimeoutError):
+                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                    if await self._attempt():
+                        renewed = time.monotonic()
+                        continue
+                    raise LeaseLost("Another process holds the Lease")
+            if time.monotonic() >= deadline:
                 raise LeaseLost("The Lease could not be renewed in time")
 
     async def release(self) -> None:
@@ -85,7 +90,7 @@ class Elector:
     async def _attempt(self) -> bool:
         """Create, renew or take over the Lease; return whether it is ours."""
         settings, started = self._settings, time.monotonic()
-        lease = await self._client.get(LEASE, settings.namespace, settings.name)
+        lease = await self._client.get(LEASE, settings.namespace, settings.name, urgent=True)
         if lease is not None and not self._free(lease):
             return False
         try:
@@ -117,17 +122,26 @@ class Elector:
 
     async def _wait_for_change(self) -> None:
         """Return once the Lease changes, at the latest after the retry interval."""
-        settings = self._settings
-        with contextlib.suppress(Retry, TimeoutError):
-            async with asyncio.timeout(max(settings.retry_seconds, 0.1)):
-                first = True
-                seconds = math.ceil(settings.retry_seconds) + 1
-                events = self._client.watch(LEASE, settings.namespace, settings.name, seconds)
-                async for event in events:
-                    if not first or self._free(event["object"]):
+        pause = max(self._settings.retry_seconds, 0.1)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                with contextlib.suppress(Retry):
+                    if await self._changes():
                         return
-                    first = False
-                await asyncio.sleep(settings.retry_seconds)
+                await asyncio.sleep(pause)
+
+    async def _changes(self) -> bool:
+        """Watch the Lease; return True once it changes or is free, False when the watch ends."""
+        settings = self._settings
+        seconds = math.ceil(settings.retry_seconds) + 1
+        events = self._client.watch(LEASE, settings.namespace, settings.name, seconds)
+        first = True
+        async with contextlib.aclosing(events):
+            async for event in events:
+                if not first or self._free(event["object"]):
+                    return True
+                first = False
+        return False
 
     def _document(self, holder: str, before: Raw | None) -> Raw:
         """Return the Lease as it should stand."""

@@ -16,7 +16,7 @@ MOST_BACKOFF = 300.0
 
 
 class WorkQueue:
-    """Keys that wait to be reconciled."""
+    """Keys that wait to be reconciled. Belongs to one event loop."""
 
     def __init__(self, metrics: LoopMetrics) -> None:
         self._metrics = metrics
@@ -27,22 +27,28 @@ class WorkQueue:
         self._again: set[Key] = set()
         self._delayed: list[tuple[float, Key]] = []
         self._due: dict[Key, float] = {}
+        self._alarm: asyncio.TimerHandle | None = None
         self._failures: dict[Key, int] = {}
-        self._news = asyncio.Event()
+        self._idlers: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+        self._calm = asyncio.Event()
+        self._calm.set()
 
     def add(self, key: Key, urgent: bool = False) -> None:
         """Let the key be reconciled soon; adding it twice is adding it once."""
         if key in self._working:
             self._again.add(key)
             return
+        if urgent:
+            self._urgent.append(key)
         if key in self._waiting:
             return
+        if not urgent:
+            self._lanes.setdefault(key.namespace, deque()).append(key)
         self._waiting[key] = time.monotonic()
-        lane = self._urgent if urgent else self._lanes.setdefault(key.namespace, deque())
-        lane.append(key)
         self._metrics.adds.labels(QUEUE).inc()
         self._metrics.depth.labels(QUEUE).set(len(self._waiting))
-        self._news.set()
+        self._wake_one()
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Let the key be reconciled after `seconds`, unless it is already due sooner."""
@@ -51,10 +57,10 @@ class WorkQueue:
             return
         self._due[key] = due
         heapq.heappush(self._delayed, (due, key))
-        self._news.set()
+        self._set_alarm()
 
     def retry(self, key: Key, after: float | None = None) -> None:
-        """Put a failed key back, later each time (5 ms doubling to 300 s)."""
+        """Put a failed key back, later each time (5 ms doubling to 300 s), `after` at the least."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         self._metrics.retries.labels(QUEUE).inc()
@@ -67,30 +73,63 @@ class WorkQueue:
 
     async def get(self) -> Key:
         """Wait for the next key; call `done` once it is worked on."""
-        while True:
-            self._release()
-            if self._waiting:
-                return self._take()
-            self._news.clear()
-            pause = self._delayed[0][0] - time.monotonic() if self._delayed else None
+        while self._closed or not self._waiting:
+            idler = asyncio.get_running_loop().create_future()
+            self._idlers.append(idler)
             try:
-                await asyncio.wait_for(self._news.wait(), pause)
-            except TimeoutError:
-                continue
+                await idler
+            except asyncio.CancelledError:
+                if idler.done() and not idler.cancelled():
+                    self._wake_one()  # the call that we were woken for is somebody else's now
+                raise
+        return self._take()
+
+    def renew(self, key: Key) -> None:
+        """Say that the work on `key` starts anew: it will see all that was added until now."""
+        self._again.discard(key)
 
     def done(self, key: Key) -> None:
         """Say that the key is worked on; it comes again if it was added meanwhile."""
         started = self._working.pop(key)
         self._metrics.work_seconds.labels(QUEUE).observe(time.monotonic() - started)
+        if not self._working:
+            self._calm.set()
         if key in self._again:
             self._again.discard(key)
             self.add(key)
 
+    async def close(self, seconds: float) -> None:
+        """Give out no more keys, and wait at most `seconds` for those that are worked on."""
+        self._closed = True
+        try:
+            await asyncio.wait_for(self._calm.wait(), seconds)
+        except TimeoutError:
+            return
+
     def oldest_wait(self) -> float:
         """Return for how many seconds the oldest key has waited."""
-        if not self._waiting:
-            return 0.0
-        return time.monotonic() - next(iter(self._waiting.values()))
+        return time.monotonic() - next(iter(self._waiting.values()), time.monotonic())
+
+    def longest_work(self) -> float:
+        """Return for how many seconds the oldest key is being worked on."""
+        return time.monotonic() - next(iter(self._working.values()), time.monotonic())
+
+    def _wake_one(self) -> None:
+        """Wake one idle worker: waking all would cost more than the work."""
+        while self._idlers and not self._closed:
+            idler = self._idlers.popleft()
+            if not idler.done():
+                idler.set_result(None)
+                return
+
+    def _set_alarm(self) -> None:
+        """Let `_release` run when the first delayed key is due."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._delayed:
+            pause = max(0.0, self._delayed[0][0] - time.monotonic())
+            self._alarm = asyncio.get_running_loop().call_later(pause, self._release)
 
     def _release(self) -> None:
         """Move keys whose time has come."""
@@ -100,19 +139,26 @@ class WorkQueue:
             if self._due.get(key) == due:
                 del self._due[key]
                 self.add(key)
+        self._set_alarm()
 
     def _take(self) -> Key:
         """Take an urgent key, else one of the namespace whose turn it is."""
-        if self._urgent:
-            key = self._urgent.popleft()
-        else:
-            namespace, lane = next(iter(self._lanes.items()))
-            key = lane.popleft()
-            self._lanes.move_to_end(namespace)
-            if not lane:
-                del self._lanes[namespace]
+        key = self._next()
+        while key not in self._waiting:  # it was urgent, too, and is already worked on or done
+            key = self._next()
         now = time.monotonic()
         self._metrics.queue_seconds.labels(QUEUE).observe(now - self._waiting.pop(key))
         self._metrics.depth.labels(QUEUE).set(len(self._waiting))
         self._working[key] = now
+        self._calm.clear()
+        return key
+
+    def _next(self) -> Key:
+        if self._urgent:
+            return self._urgent.popleft()
+        namespace, lane = next(iter(self._lanes.items()))
+        key = lane.popleft()
+        self._lanes.move_to_end(namespace)
+        if not lane:
+            del self._lanes[namespace]
         return key

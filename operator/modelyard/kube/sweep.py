@@ -17,13 +17,14 @@ async def fill(client: Client, cache: Cache, namespaces: Namespaces) -> None:
     """Bring the cache up to date with the API server, children before their owners."""
     for kind in (*CHILDREN, *ROOTS):
         for namespace in namespaces or ("",):
+            before = _cached(cache, kind, namespace)  # what is made during the LIST is no ghost
             alive = set()
             for raw in await client.list_objects(kind, namespace, _label(kind)):
                 raw.setdefault("kind", kind.name)
                 raw.setdefault("apiVersion", kind.api_version)
                 cache.put(raw)
                 alive.add(raw["metadata"]["uid"])
-            _drop_ghosts(cache, kind, namespace, alive)
+            _drop_ghosts(cache, before, alive)
 
 
 async def sweep(client: Client, cache: Cache, namespaces: Namespaces, metrics: LoopMetrics) -> None:
@@ -33,10 +34,7 @@ async def sweep(client: Client, cache: Cache, namespaces: Namespaces, metrics: L
             before = _cached(cache, kind, namespace)
             listed = await client.list_metadata(kind, namespace, _label(kind))
             alive = {raw["metadata"]["uid"] for raw in listed}
-            dropped = [
-                key for key, uid in before.items() if uid not in alive and cache.remove(key, uid)
-            ]
-            metrics.ghosts.inc(len(dropped))
+            metrics.ghosts.inc(_drop_ghosts(cache, before, alive))
 
 
 def _label(kind: Kind) -> str:
@@ -50,7 +48,6 @@ def _cached(cache: Cache, kind: Kind, namespace: str) -> dict[Key, str]:
     return {key: raw["metadata"]["uid"] for key, raw in found.items() if raw}
 
 
-def _drop_ghosts(cache: Cache, kind: Kind, namespace: str, alive: set[str]) -> None:
-    for key, uid in _cached(cache, kind, namespace).items():
-        if uid not in alive:
-            cache.remove(key, uid)
+def _drop_ghosts(cache: Cache, before: dict[Key, str], alive: set[str]) -> int:
+    """Remove what was cached before a LIST and is not in it; return how many those were."""
+    return sum(cache.remove(key, uid) for key, uid in before.items() if uid not in alive)
