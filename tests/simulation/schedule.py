@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from modelyard.api import names
 from modelyard.kube.kinds import Key, Raw, key_of
-from tests.builders import NOW, raw_training
+from modelyard.plan.manifests.model_version import model_version
+from tests.builders import NOW, make_training, raw_training
 from tests.simulation.invariants import Invariants, condition, is_true, require, role, terminal
 from tests.simulation.model import ApiModel
 from tests.simulation.nodes import Nodes
@@ -53,6 +54,8 @@ class Schedule:
     def run(self) -> Outcome:
         """Run the whole schedule; an AssertionError carries what broke."""
         steps = self.random.randint(FEWEST_STEPS, MOST_STEPS)
+        if self.random.random() < 0.6:
+            self.history()
         self.user_trains()
         self.user_deploys()
         for _ in range(steps):
@@ -74,7 +77,8 @@ class Schedule:
         return {
             self.reconcile: 34,
             self.deliver: 26,
-            self.cluster: 40,
+            self.cluster: 30,
+            self.bustle: 40,
             self.poll: 8,
             self.collect: 4,
             self.time_passes: 8,
@@ -133,12 +137,31 @@ class Schedule:
                 if fact is not None:
                     self.twin.polls.facts[uid] = fact
 
+    def bustle(self) -> None:
+        """Let everybody work for a while, so that schedules also reach what takes many steps."""
+        for kind in WATCHED:
+            while self.twin.behind(kind):
+                self.twin.deliver(kind)
+        self._cluster_round()
+        self.poll()
+        for key in list(self.twin.dirty):
+            self.twin.reconcile(key)
+
     def collect(self) -> None:
         for key in self.api.orphans()[:1]:
             self.api.delete("garbage-collector", key)
 
     def time_passes(self) -> None:
         self.time += timedelta(seconds=self.random.choice((1, 5, 15, 60, 400)))
+
+    def history(self) -> None:
+        """Put versions in place that earlier trainings left behind."""
+        for number in range(1, self.random.randint(2, 4)):
+            past = make_training(meta={"name": f"past-{number}", "uid": f"past-{number}"})
+            raw = past.model_dump(mode="json", by_alias=True)
+            _, digest = self.shelf.publish(raw, 1, "0.97")
+            manifest = self.shelf.committed[NAMESPACE, "digits", number]
+            self.api.create("user", model_version(past, manifest, digest, None))
 
     # users
 
@@ -287,9 +310,13 @@ class Schedule:
         raise AssertionError("it never settles")
 
     def _round(self) -> None:
-        for kind in WATCHED:
-            while self.twin.behind(kind):
-                self.twin.deliver(kind)
+        self.bustle()
+        for key in self.api.orphans():
+            self.api.delete("garbage-collector", key)
+        self.time += timedelta(seconds=120)
+        self.twin.wake()
+
+    def _cluster_round(self) -> None:
         for job in self.api.all("Job"):
             self.nodes.job(job)
         for pod in self.api.all("Pod"):
@@ -297,13 +324,6 @@ class Schedule:
                 self.nodes.pod(pod)
         for workload in self.api.all("Deployment"):
             self.nodes.deployment(workload)
-        self.poll()
-        for key in self.api.orphans():
-            self.api.delete("garbage-collector", key)
-        self.time += timedelta(seconds=120)
-        self.twin.wake()
-        for key in list(self.twin.dirty):
-            self.twin.reconcile(key)
 
     def verify(self) -> None:
         """Check what must be true once everything has settled."""

@@ -20,7 +20,7 @@ from modelyard.kube.apply import Executor
 from modelyard.kube.cache import Cache
 from modelyard.kube.failures import Missing
 from modelyard.kube.kinds import CHILDREN, ROOT_NAMES, ROOTS, Key, Kind, Raw, key_of
-from modelyard.plan.core import Plan, Refusal
+from modelyard.plan.core import Event, Plan, Refusal
 from modelyard.plan.deployment import plan_deployment
 from modelyard.plan.observed import PodView, ProgressFact, SentinelFact
 from modelyard.plan.parse import (
@@ -140,6 +140,13 @@ class FakePolls:
         return tuple(self.facts[pod.uid] for pod in pods if pod.uid in self.facts)
 
 
+class FakeEvents:
+    """Takes Events and forgets them: nothing may depend on one."""
+
+    def post(self, owner: Raw, event: Event) -> None:
+        assert event.message
+
+
 class Twin:
     """One operator process and its successors."""
 
@@ -164,8 +171,8 @@ class Twin:
         config = OperatorConfig(stores=(STORE,))
         observer: Any = Observer
         self.observer = observer(config, self.client, self.cache, self.shelf, self.polls)
-        client: Any = self.client
-        self.executor = Executor(client, self.cache, self.shelf)
+        executor: Any = Executor
+        self.executor = executor(self.client, self.cache, self.shelf, FakeEvents())
         for kind in WATCHED:
             self.relist(kind)
 
@@ -221,7 +228,7 @@ class Twin:
             self.dirty[key] = None
 
     def _notice(self, key: Key, raw: Raw) -> None:
-        for concerned in affected(self.cache, key, raw):
+        for concerned in sorted(set(affected(self.cache, key, raw))):
             if concerned.kind in ROOT_NAMES:
                 self.dirty[concerned] = None
 
@@ -248,7 +255,7 @@ class Twin:
         """Read everything of a kind, and forget what is not there."""
         self.cursors[kind] = len(self.api.logs[kind])
         alive = {key_of(raw): raw for raw in self.api.all(kind)}
-        for key in self.cache.keys(kind):
+        for key in sorted(self.cache.keys(kind)):
             known = self.cache.get(key)
             live = alive.get(key)
             if known and (live is None or live["metadata"]["uid"] != known["metadata"]["uid"]):
@@ -258,8 +265,8 @@ class Twin:
 
     def resync(self) -> None:
         """Queue every object of ours."""
-        for kind in ROOT_NAMES:
-            for key in self.cache.keys(kind):
+        for kind in sorted(ROOT_NAMES):
+            for key in sorted(self.cache.keys(kind)):
                 self.dirty[key] = None
 
     def _file(self, verb: str, raw: Raw) -> None:

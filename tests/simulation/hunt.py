@@ -1,0 +1,74 @@
+"""Schedules by seed: `python -m tests.simulation.hunt FIRST LAST` stops at the first failure."""
+
+import random
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from statistics import median
+
+from tests.simulation.schedule import Outcome, Schedule
+
+SHOWN = 40
+
+
+class FoundError(AssertionError):
+    """A schedule broke something; the message holds how to see it again."""
+
+
+@dataclass
+class Tally:
+    """What a series of schedules was like."""
+
+    steps: list[int] = field(default_factory=list)
+    faults: list[int] = field(default_factory=list)
+    mix: Counter[str] = field(default_factory=Counter)
+    reconciles: int = 0
+    writes: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        self.steps.append(outcome.steps)
+        self.faults.append(outcome.faults.total())
+        self.mix += outcome.faults
+        self.reconciles += outcome.reconciles
+        self.writes += outcome.writes
+
+    def __str__(self) -> str:
+        mix = ", ".join(f"{name} {count}" for name, count in self.mix.most_common())
+        return (
+            f"{len(self.steps)} schedules, {self.reconciles} reconciles, {self.writes} writes; "
+            f"median of {median(self.steps):.0f} steps and {median(self.faults):.0f} faults\n"
+            f"faults: {mix}"
+        )
+
+
+def run_seed(seed: int) -> Outcome:
+    """Run one schedule.
+
+    Raises:
+        FoundError: something that must hold does not.
+    """
+    schedule = Schedule(random.Random(seed))  # noqa: S311 - repeatable, not secret
+    try:
+        return schedule.run()
+    except Exception as error:
+        steps = "\n  ".join(schedule.trace[-SHOWN:])
+        raise FoundError(
+            f"seed {seed}, step {len(schedule.trace)}: {type(error).__name__}: {error}\n  {steps}\n"
+            f"again: python -m tests.simulation.hunt {seed} {seed + 1}"
+        ) from error
+
+
+def main(first: int, last: int) -> int:
+    tally = Tally()
+    for seed in range(first, last):
+        try:
+            tally.add(run_seed(seed))
+        except FoundError as found:
+            print(found)
+            return 1
+    print(tally)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))
