@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from grpc import StatusCode
 from tensorflow_serving.apis.classification_pb2 import (
@@ -22,6 +22,7 @@ from tensorflow_serving.apis.get_model_status_pb2 import (
     GetModelStatusResponse,
 )
 from tensorflow_serving.apis.inference_pb2 import MultiInferenceRequest, MultiInferenceResponse
+from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
 
@@ -144,7 +145,7 @@ class Answers:
         return response
 
 
-def _spec(request):  # type: ignore[no-untyped-def] # any request with a model_spec
+def _spec(request: Any) -> ModelSpec:
     """Return whom a request asks for.
 
     Raises:

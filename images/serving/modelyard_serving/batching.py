@@ -95,7 +95,7 @@ class Runner:
         if batching is None or not program.batchable:
             return 0
         sizes = {feed.shape[0] for feed in feeds}
-        rows = max(sizes)
+        rows = int(max(sizes))
         if len(sizes) > 1 or rows == 0:
             return 0
         if rows > batching.max_batch_size:

@@ -7,6 +7,8 @@ and ignored.
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 from modelyard_serving.errors import StartupError, UsageError
 
@@ -15,7 +17,7 @@ _TRUE = frozenset({"true", "1"})
 _FALSE = frozenset({"false", "0"})
 
 
-def _flag(default: object, meaning: str) -> dataclasses.Field[object]:
+def _flag(default: object, meaning: str) -> Any:
     return field(default=default, metadata={"help": meaning})
 
 
@@ -89,14 +91,14 @@ def parse(arguments: Sequence[str]) -> Flags:
     Raises:
         UsageError: A flag is unknown or its value is not of its type.
     """
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for argument in arguments:
         name, _, text = argument.removeprefix("--").partition("=")
         known = _FIELDS.get(name) if argument.startswith("--") else None
         if known is None:
             raise UsageError(f"unknown argument: {argument}")
         values[name] = _value(known, text, given="=" in argument)
-    return Flags(**values)  # type: ignore[arg-type] # each value was converted by its field's type
+    return Flags(**values)
 
 
 def usage() -> str:
@@ -167,7 +169,7 @@ def _problems(flags: Flags) -> dict[str, bool]:
     }
 
 
-_FIELDS = {item.name: item for item in dataclasses.fields(Flags)}
+_FIELDS = MappingProxyType({item.name: item for item in dataclasses.fields(Flags)})
 _NOT_NEGATIVE = (
     "rest_api_timeout_in_ms",
     "file_system_poll_wait_seconds",

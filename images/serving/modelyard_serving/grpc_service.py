@@ -1,9 +1,11 @@
 """The gRPC door: PredictionService, ModelService and, if wanted, the standard health service."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import grpc
+from grpc.aio import ServicerContext as Context
 from grpc_health.v1 import health, health_pb2_grpc
 from tensorflow_serving.apis import (
     model_service_pb2_grpc,
@@ -42,10 +44,6 @@ from modelyard_serving.model import Model
 
 MAX_MESSAGE = (1 << 31) - 1
 ENTRYPOINT = "GRPC"
-
-Request = TypeVar("Request")
-Response = TypeVar("Response")
-Context = grpc.aio.ServicerContext
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc] # generated without types
@@ -87,7 +85,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         async with _Aborting(context):
             return self._answers.metadata(request)
 
-    def _counted(self, request: PredictRequest, api: str):  # type: ignore[no-untyped-def]
+    def _counted(self, request: Any, api: str) -> AbstractAsyncContextManager[None]:
         return self._answers.counted(request.model_spec.name, api, ENTRYPOINT)
 
 
@@ -111,7 +109,6 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
         async with _Aborting(context):
             await _reload(self._answers.model, request)
             return ReloadConfigResponse()
-        raise AssertionError("abort raises")
 
 
 class _Aborting:

@@ -35,7 +35,7 @@ class Tensor:
     @property
     def batched(self) -> bool:
         """Whether the first dimension may have any size."""
-        return bool(self.shape) and self.shape[0] is None
+        return self.shape is not None and self.shape[:1] == (None,)
 
     def check(self, value: Array) -> None:
         """Refuse an input of another shape.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import tensorflow as tf
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # no stubs here
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from modelyard_serving import inference
