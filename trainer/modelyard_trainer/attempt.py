@@ -1,7 +1,6 @@
-"""One attempt from its configuration to its published version, told in order."""
+"""One attempt from its checked data to its published version, told in order."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -9,16 +8,13 @@ from threading import Event
 from modelyard.api.manifest import ManifestDraft, canonical_json
 from modelyard.api.run import RunConfig, RunPhase
 from modelyard.api.store import ModelKeys
-from modelyard.api.training import DataSource
 from modelyard.api.version import TrainingSource
 from modelyard.store.client import Store
 from modelyard.store.publication import Published, publish
 from modelyard_trainer.checkpoint import Checkpoints
-from modelyard_trainer.checks import check_classes, check_known, check_pair
-from modelyard_trainer.configuration import TRAIN, source_named
-from modelyard_trainer.dataset import Dataset, read_dataset
 from modelyard_trainer.evaluation import Evaluation, evaluate
 from modelyard_trainer.export import Exported, export_model
+from modelyard_trainer.intake import Examples
 from modelyard_trainer.learner import Learner, make_deterministic
 from modelyard_trainer.lineage import lineage
 from modelyard_trainer.loop import Loop
@@ -28,9 +24,6 @@ from modelyard_trainer.patience import patiently
 from modelyard_trainer.progress import Progress
 
 LOG = logging.getLogger(__name__)
-
-Fetch = Callable[[DataSource, Path], tuple[Path, str]]
-"""Brings a data file near: takes a source and a scratch directory, returns path and digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +41,7 @@ class Attempt:
     Attributes:
         config: a checked configuration.
         store: where checkpoints and versions go.
-        fetch: how data files are read.
+        examples: checked data.
         progress: told of everything.
         stop: set when the attempt has to end.
         scratch: an empty local directory.
@@ -56,7 +49,7 @@ class Attempt:
 
     config: RunConfig
     store: Store
-    fetch: Fetch
+    examples: Examples
     progress: Progress
     stop: Event
     scratch: Path
@@ -74,52 +67,33 @@ class Attempt:
             Retry: the store could not be reached.
             Refused: the store denied something.
         """
-        train, evaluation = self._read_data()
-        learner = self._trained(train, evaluation)
-        measured = self._measured(learner, evaluation)
-        exported = self._exported(learner, evaluation)
+        learner = self._trained()
+        measured = self._measured(learner)
+        exported = self._exported(learner)
         self.progress.enter(RunPhase.PUBLISHING)
-        draft = self._draft((train, evaluation), measured, exported)
+        draft = self._draft(measured, exported)
         published = patiently(
             lambda: publish(self.store, self.keys, draft, self._model_directory), self.stop
         )
         LOG.info("published version %d as %s", published.version, published.manifest_digest)
         return Outcome(published, measured)
 
-    def _read_data(self) -> tuple[Dataset, Dataset]:
-        """Fetch and check training and evaluation data."""
-        self.progress.enter(RunPhase.FETCHING)
-        train = self._dataset(TRAIN)
-        name = self.config.evaluation.data_name
-        evaluation = train if name == TRAIN else self._dataset(name)
-        check_pair(
-            train.source, train.features.shape[1:], evaluation.source, evaluation.features.shape[1:]
-        )
-        return train, evaluation
-
-    def _dataset(self, name: str) -> Dataset:
-        source = source_named(self.config, name)
-        path, digest = patiently(lambda: self.fetch(source, self.scratch), self.stop)
-        dataset = read_dataset(source, path, digest, self.config.recipe.task)
-        LOG.info("data %s: %d rows, %s", name, dataset.rows, digest)
-        return dataset
-
-    def _trained(self, train: Dataset, evaluation: Dataset) -> Learner:
+    def _trained(self) -> Learner:
         """Build the model and bring it to the last step."""
         recipe = self.config.recipe
-        classes = check_classes(train.source, train.labels)
-        check_known(evaluation.source, evaluation.labels, classes)
+        train = self.examples.train
         make_deterministic(recipe.seed)
         order = Order(train.rows, recipe.batch_size, recipe.epochs, recipe.seed)
         learner = Learner(
-            build_model(recipe, train, classes), build_optimizer(recipe, order.total_steps)
+            build_model(recipe, train, self.examples.classes),
+            build_optimizer(recipe, order.total_steps),
         )
         self.progress.enter(RunPhase.TRAINING)
         loop = Loop(
             learner=learner,
             order=order,
             train=train,
-            evaluation=evaluation,
+            evaluation=self.examples.evaluation,
             checkpoints=self._checkpoints(),
             every_steps=self.config.checkpoint.every_steps,
             progress=self.progress,
@@ -138,9 +112,10 @@ class Attempt:
             scratch=self.scratch,
         )
 
-    def _measured(self, learner: Learner, evaluation: Dataset) -> Evaluation:
+    def _measured(self, learner: Learner) -> Evaluation:
         """Measure the model, and leave the whole report next to the run's checkpoints."""
         self.progress.enter(RunPhase.EVALUATING)
+        evaluation = self.examples.evaluation
         measured = evaluate(
             evaluation.source.name,
             evaluation.labels,
@@ -155,19 +130,20 @@ class Attempt:
         )
         return measured
 
-    def _exported(self, learner: Learner, evaluation: Dataset) -> Exported:
+    def _exported(self, learner: Learner) -> Exported:
         self.progress.enter(RunPhase.EXPORTING)
         return export_model(
-            learner.model, self._model_directory, evaluation.features, self.config.model_name
+            learner.model,
+            self._model_directory,
+            self.examples.evaluation.features,
+            self.config.model_name,
         )
 
     @property
     def _model_directory(self) -> Path:
         return self.scratch / "model"
 
-    def _draft(
-        self, datasets: tuple[Dataset, Dataset], measured: Evaluation, exported: Exported
-    ) -> ManifestDraft:
+    def _draft(self, measured: Evaluation, exported: Exported) -> ManifestDraft:
         """Return all that is known of the version before it has a number."""
         config = self.config
         return ManifestDraft(
@@ -179,6 +155,6 @@ class Attempt:
             signatures=exported.signatures,
             metrics=measured.metrics(),
             primary_metric=config.evaluation.primary_metric.name,
-            lineage=lineage(config.recipe, dict.fromkeys(datasets)),
+            lineage=lineage(config.recipe, self.examples.datasets),
             golden_set=exported.golden_set,
         )

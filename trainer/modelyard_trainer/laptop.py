@@ -25,6 +25,7 @@ from modelyard.api.training import DataSource, ModelTraining
 from modelyard.store.client import connect
 from modelyard_trainer.configuration import check_run
 from modelyard_trainer.failures import BadConfiguration, BadData, Interrupted, RunFailed
+from modelyard_trainer.intake import read_examples
 from modelyard_trainer.outcome import as_failure
 from modelyard_trainer.progress import Progress
 from modelyard_trainer.report import print_report
@@ -116,20 +117,21 @@ def _files(pairs: list[str], config: RunConfig) -> dict[str, Path]:
 
 def _train(config: RunConfig, files: dict[str, Path], console: Console) -> "Outcome":
     """Run the attempt behind a progress bar; Ctrl-C saves and stops."""
-    with console.status("Loading TensorFlow"):
-        from modelyard_trainer.attempt import Attempt  # noqa: PLC0415 - help must not wait for it
-
     stop = Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     progress = Progress(config.attempt)
 
-    def fetch(source: DataSource, _: Path) -> tuple[Path, str]:
+    def fetch(source: DataSource) -> tuple[Path, str]:
         return files[source.name], _checked_digest(source, files[source.name])
+
+    examples = read_examples(config, fetch)
+    with console.status("Loading TensorFlow"):
+        from modelyard_trainer.attempt import Attempt  # noqa: PLC0415 - takes seconds
 
     with tempfile.TemporaryDirectory(prefix="modelyard-") as scratch, _bar(progress, console):
         store = connect(config.store)
-        return Attempt(config, store, fetch, progress, stop, Path(scratch)).run()
+        return Attempt(config, store, examples, progress, stop, Path(scratch)).run()
 
 
 def _checked_digest(source: DataSource, path: Path) -> str:

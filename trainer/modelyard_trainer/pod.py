@@ -12,7 +12,7 @@ from threading import Event
 
 from modelyard.api.errors import Refused, Retry
 from modelyard.api.names import PORT_PROGRESS
-from modelyard.api.run import RUN_VARIABLE, TERMINATION_LOG, RunConfig, RunResult
+from modelyard.api.run import RUN_VARIABLE, TERMINATION_LOG, RunConfig, RunPhase, RunResult
 from modelyard.api.store import ModelKeys
 from modelyard.api.training import DataSource
 from modelyard.store.client import Store, connect
@@ -20,7 +20,9 @@ from modelyard.store.data import read_object
 from modelyard_trainer import result
 from modelyard_trainer.configuration import parse_run
 from modelyard_trainer.failures import Interrupted
+from modelyard_trainer.intake import read_examples
 from modelyard_trainer.outcome import as_failure
+from modelyard_trainer.patience import patiently
 from modelyard_trainer.progress import Progress
 from modelyard_trainer.server import serve_progress
 
@@ -68,17 +70,20 @@ def _attempt(config: RunConfig, stop: Event, scratch: Path, port: int) -> RunRes
 def _run(
     config: RunConfig, store: Store, progress: Progress, stop: Event, scratch: Path
 ) -> RunResult:
-    """Run the attempt; TensorFlow is loaded only now, seconds after progress can be asked for."""
-    from modelyard_trainer.attempt import Attempt  # noqa: PLC0415
+    """Read the data, then run the attempt; TensorFlow is loaded only in between."""
 
+    def fetch(source: DataSource) -> tuple[Path, str]:
+        path = scratch / f"{source.name}.data"
+        read = patiently(lambda: read_object(store, source.uri, path, source.digest), stop)
+        return path, read.digest
+
+    progress.enter(RunPhase.FETCHING)
+    examples = read_examples(config, fetch)
     if stop.is_set():
         raise Interrupted("Stopped on request before the first step.")
+    from modelyard_trainer.attempt import Attempt  # noqa: PLC0415 - takes seconds
 
-    def fetch(source: DataSource, folder: Path) -> tuple[Path, str]:
-        path = folder / f"{source.name}.data"
-        return path, read_object(store, source.uri, path, source.digest).digest
-
-    finished = Attempt(config, store, fetch, progress, stop, scratch).run()
+    finished = Attempt(config, store, examples, progress, stop, scratch).run()
     return result.done(progress.report, finished.published, finished.evaluation.metrics())
 
 

@@ -13,6 +13,7 @@ from modelyard.store.client import connect
 from modelyard_trainer import export
 from modelyard_trainer.attempt import Attempt
 from modelyard_trainer.failures import RunFailed
+from modelyard_trainer.intake import read_examples
 from modelyard_trainer.progress import Progress
 from tests.unit.trainer.making import CNN, UID, make_config, make_recipe, write_digits
 
@@ -30,7 +31,7 @@ def attempt(tmp_path_factory):
     attempt = Attempt(
         config,
         connect(config.store),
-        lambda source, _: (files[source.name], DIGEST),
+        read_examples(config, lambda source: (files[source.name], DIGEST)),
         Progress(1),
         Event(),
         folder / "scratch",
@@ -54,9 +55,7 @@ def model(attempt):
 
 @pytest.fixture(scope="module")
 def evaluation_rows(attempt):
-    path, _ = attempt.fetch(attempt.config.data[1], attempt.scratch)
-    with np.load(path) as arrays:
-        return arrays["image"].astype(np.float32), arrays["label"]
+    return attempt.examples.evaluation.features, attempt.examples.evaluation.labels
 
 
 def test_the_signature_is_named_and_takes_rows_as_they_lie_in_the_file(manifest):

@@ -15,6 +15,7 @@ from modelyard_trainer.attempt import Attempt
 from modelyard_trainer.checkpoint import Checkpoints
 from modelyard_trainer.dataset import read_dataset
 from modelyard_trainer.failures import BadConfiguration, BadData, Diverged, Interrupted
+from modelyard_trainer.intake import read_examples
 from modelyard_trainer.learner import Learner, make_deterministic
 from modelyard_trainer.loop import Loop
 from modelyard_trainer.model import build_model, build_optimizer
@@ -343,7 +344,7 @@ def make_attempt(folder, files, **changes):
     return Attempt(
         config=config,
         store=connect(config.store),
-        fetch=lambda source, _: (files[source.name], DIGEST),
+        examples=read_examples(config, lambda source: (files[source.name], DIGEST)),
         progress=Progress(config.attempt),
         stop=Event(),
         scratch=scratch,

@@ -25,7 +25,7 @@ pytest_plugins = ["tests.plugins.seaweed"]
 
 ROOT = Path(__file__).parents[3]
 KEYS = ModelKeys("", "team", "digits")
-DEADLINE_SECONDS = 90
+DEADLINE_SECONDS = 240
 RECIPE = make_recipe(
     architecture=CNN,
     regularization={"dropout": "0.3", "l2": "0.0001"},
@@ -194,7 +194,7 @@ def test_bad_data_ends_with_65_before_any_step(start, make_bucket):
 def test_a_stop_while_starting_is_an_interruption(start, make_bucket):
     bucket, sources = make_bucket()
     pod = start(bucket, **sources)
-    pod.until(lambda r: r.phase is RunPhase.STARTING)
+    pod.until(lambda r: r.phase in {RunPhase.STARTING, RunPhase.FETCHING})
     pod.process.send_signal(signal.SIGTERM)
     assert pod.result().exit_code == 75
 
