@@ -56,11 +56,16 @@ def silent(health: Health, reason: str) -> Health:
     return replace(health, silences=count, message=shown)
 
 
-def seen(health: Health, load: LoadState, requests: int) -> Health:
-    """Take in an answered look: the version's state and the request counter."""
+def counted(health: Health, requests: int) -> Health:
+    """Take in the request counter; one that ran backwards belongs to another server."""
     if requests < health.requests:
-        health = Health()
-    answered = replace(health, requests=requests, silences=0, loaded=load.available)
+        return Health(message="the model server has restarted", requests=requests)
+    return replace(health, requests=requests)
+
+
+def seen(health: Health, load: LoadState) -> Health:
+    """Take in an answered look at the version's state."""
+    answered = replace(health, silences=0, loaded=load.available)
     match health.verdict:
         case GoldenVerdict.FAILED:
             return answered

@@ -37,7 +37,7 @@ class OwnFigures:
     up: bool
     ready: bool
     own_requests: int
-    """Predictions the sentinel asked of the running server; subtract them from its counters."""
+    """Requests the running server answered to the sentinel; subtract them from its counters."""
 
 
 def relevant_lines(exposition: str, families: Iterable[str] = FAMILIES) -> str:
@@ -138,7 +138,7 @@ def _own_families(model: str, version: int, own: OwnFigures) -> Iterator[Metric]
         yield gauge
     counter = CounterMetricFamily(
         "modelyard_sentinel_requests",
-        "Golden predictions asked of the running server; its own counters include them.",
+        "Requests of the sentinel that the running server answered; request_count includes them.",
         labels=labels,
     )
     counter.add_metric(values, own.own_requests)

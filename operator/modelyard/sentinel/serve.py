@@ -96,7 +96,7 @@ class Sentinel:
 
     async def _others_requests(self) -> int:
         """Return how many requests of others the server has answered."""
-        return await self._server.request_count() - self._watch.own_requests
+        return await self._server.request_count() - self._server.own_requests
 
     async def _metrics(self, _: web.Request) -> web.Response:
         """The server's figures under usable names, and the sentinel's own."""
@@ -104,7 +104,7 @@ class Sentinel:
             text = await self._server.metrics_text()
         except (Gone, Silent):
             text = None
-        own = OwnFigures(text is not None, self._watch.health.ready, self._watch.own_requests)
+        own = OwnFigures(text is not None, self._watch.health.ready, self._server.own_requests)
         body, fault = exposition_of(text, self._config.model_name, self._config.version, own)
         if fault:
             _log.warning("%s", fault)

@@ -74,6 +74,16 @@ class ModelServer:
         self._address = address.rstrip("/")
         self._model = model
         self._path = f"/v1/models/{model}/versions/{version}"
+        self._own_requests = 0
+
+    @property
+    def own_requests(self) -> int:
+        """Requests of ours that the running server has answered and counted as traffic."""
+        return self._own_requests
+
+    def forget(self) -> None:
+        """Start counting again: another server has taken the place of the one before."""
+        self._own_requests = 0
 
     async def load_state(self) -> LoadState:
         """Return the state of the version; a version the server does not know yet is `START`."""
@@ -129,6 +139,7 @@ class ModelServer:
             async with self._session.request(
                 method, self._address + path, json=body, timeout=timeout
             ) as reply:
+                self._own_requests += path != METRICS_PATH
                 return reply.status, await reply.read()
         except aiohttp.ClientConnectorError as error:
             raise Gone(f"nothing answers at {self._address}") from error

@@ -45,18 +45,12 @@ class Watch:
         self._artifact = Folders.of(models, config).artifact
         self._server = server
         self._health = Health()
-        self._own_requests = 0
         self._hushes = 0
 
     @property
     def health(self) -> Health:
         """The present belief."""
         return self._health
-
-    @property
-    def own_requests(self) -> int:
-        """Predictions that this sentinel asked of the running server."""
-        return self._own_requests
 
     async def run(self) -> None:
         """Look for ever; cancel to stop."""
@@ -68,15 +62,15 @@ class Watch:
         """Look once, and ask the golden predictions if they are due."""
         before = self._health
         try:
-            load = await self._load_state()
-            requests = await self._server.request_count()
-            self._take(beliefs.seen(before, load, requests), forgotten=requests < before.requests)
+            self._count(await self._server.request_count())
+            self._health = beliefs.seen(self._health, await self._load_state())
             if self._health.due:
                 await self._judge()
         except Gone as error:
-            self._take(beliefs.gone(str(error)), forgotten=True)
+            self._health = beliefs.gone(str(error))
+            self._server.forget()
         except Silent as error:
-            self._take(beliefs.silent(self._health, str(error)))
+            self._health = beliefs.silent(self._health, str(error))
         self._report(before)
 
     @contextlib.contextmanager
@@ -89,21 +83,25 @@ class Watch:
             self._hushes -= 1
 
     async def _load_state(self) -> LoadState:
-        """Return the version's state; while hushed, the one that was seen last."""
-        if self._hushes:
+        """Return the version's state; while hushed or once passed, the one that was seen last.
+
+        The server counts status requests as traffic, and it never unloads its only version: so a
+        server that passed is asked for its metrics alone.
+        """
+        if self._hushes or self._health.verdict is GoldenVerdict.PASSED:
             return LoadState(AVAILABLE if self._health.loaded else "unknown")
         return await self._server.load_state()
 
     async def _judge(self) -> None:
         fault = await self._golden_fault()
         requests = await self._server.request_count()
-        self._take(beliefs.judged(self._health, fault, requests))
+        self._health = beliefs.judged(self._health, fault, requests)
 
-    def _take(self, health: Health, forgotten: bool = False) -> None:
-        """Believe `health`; a forgotten server's counters started again at 0, and so does ours."""
-        self._health = health
-        if forgotten:
-            self._own_requests = 0
+    def _count(self, requests: int) -> None:
+        """Take in the server's counter; another server's starts again, and so does ours."""
+        if requests < self._health.requests:
+            self._server.forget()
+        self._health = beliefs.counted(self._health, requests)
 
     def _report(self, before: Health) -> None:
         """Log what changed."""
@@ -127,8 +125,6 @@ class Watch:
                 reply = await self._server.predict(golden.signature, sample.inputs)
             except PredictionRefused as error:
                 return f"{asked}: {error}"
-            finally:
-                self._own_requests += 1
             if found := mismatch(sample, reply, golden.tolerance):
                 return f"{asked}: {found}"
         return None

@@ -44,7 +44,7 @@ class ScriptedServer:
         self.counts = Counter()
         self.predictions = 0
         self.traffic = 0
-        self.counts_status = False
+        self.metrics_read = 0
         self._runner = None
         self._port = 0
 
@@ -73,7 +73,7 @@ class ScriptedServer:
         self.counts["OK"] += requests
 
     async def _status(self, _):
-        self.serve_others(int(self.counts_status))
+        self.serve_others(1)
         if self.status_code != 200:
             return web.Response(status=self.status_code, text='{"error": "scripted"}')
         status = {"error_code": "OK", "error_message": self.load_error}
@@ -93,6 +93,7 @@ class ScriptedServer:
     async def _metrics(self, _):
         if self.metrics_code != 200:
             return web.Response(status=self.metrics_code)
+        self.metrics_read += 1
         self.serve_others(self.traffic)
         lines = ["# TYPE :tensorflow:serving:request_count counter"]
         lines += [

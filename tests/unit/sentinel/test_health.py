@@ -1,12 +1,12 @@
 from modelyard.api.serve import GoldenVerdict
-from modelyard.sentinel.health import PATIENCE, Health, gone, judged, seen, silent
+from modelyard.sentinel.health import PATIENCE, Health, counted, gone, judged, seen, silent
 from modelyard.sentinel.server import LoadState
 
 LOADED = LoadState("AVAILABLE")
 
 
 def passed(requests=4):
-    return seen(judged(seen(Health(), LOADED, 0), None, 2), LOADED, requests)
+    return seen(counted(judged(seen(Health(), LOADED), None, 2), requests), LOADED)
 
 
 def test_a_new_sentinel_is_not_ready_and_has_nothing_to_judge():
@@ -15,8 +15,8 @@ def test_a_new_sentinel_is_not_ready_and_has_nothing_to_judge():
 
 
 def test_golden_predictions_are_due_once_the_version_is_available():
-    assert not seen(Health(), LoadState("LOADING"), 0).due
-    assert seen(Health(), LOADED, 0).due
+    assert not seen(Health(), LoadState("LOADING")).due
+    assert seen(Health(), LOADED).due
 
 
 def test_a_pass_is_ready_and_not_due_again():
@@ -27,7 +27,7 @@ def test_a_pass_is_ready_and_not_due_again():
 
 
 def test_a_failure_is_final_for_this_server():
-    failed = seen(judged(seen(Health(), LOADED, 0), "sample 1 differs", 2), LOADED, 4)
+    failed = seen(judged(seen(Health(), LOADED), "sample 1 differs", 2), LOADED)
     assert failed.verdict is GoldenVerdict.FAILED
     assert not failed.ready
     assert not failed.due
@@ -35,14 +35,14 @@ def test_a_failure_is_final_for_this_server():
 
 
 def test_a_counter_that_runs_backwards_is_another_server():
-    again = seen(passed(requests=4), LOADED, 3)
+    again = seen(counted(passed(requests=4), 3), LOADED)
     assert again.due
     assert not again.ready
 
 
 def test_a_server_that_went_away_has_to_prove_itself_again():
     assert not gone("refused").ready
-    assert seen(gone("refused"), LOADED, 100).due
+    assert seen(gone("refused"), LOADED).due
 
 
 def test_slow_answers_cost_readiness_only_after_some_patience():
@@ -53,19 +53,19 @@ def test_slow_answers_cost_readiness_only_after_some_patience():
     health = silent(health, "slow")
     assert not health.ready
     assert health.message == "slow"
-    assert seen(health, LOADED, 9).ready, "it is still the server that passed"
+    assert seen(health, LOADED).ready, "it is still the server that passed"
 
 
 def test_golden_predictions_wait_for_an_answering_server():
-    assert not silent(seen(Health(), LOADED, 0), "busy").due
+    assert not silent(seen(Health(), LOADED), "busy").due
 
 
 def test_a_version_that_is_unloaded_is_not_ready_and_is_judged_when_it_returns():
-    health = seen(passed(), LoadState("UNLOADING"), 9)
+    health = seen(passed(), LoadState("UNLOADING"))
     assert not health.ready
-    assert seen(health, LOADED, 9).due
+    assert seen(health, LOADED).due
 
 
 def test_a_load_error_is_told():
-    health = seen(Health(), LoadState("END", "not a SavedModel"), 0)
+    health = seen(Health(), LoadState("END", "not a SavedModel"))
     assert health.message == "the version is END; the server says: not a SavedModel"

@@ -81,6 +81,23 @@ async def test_a_refused_prediction_fails_with_the_servers_words(sentinel, confi
     assert status["message"] == f"golden sample 1 of 2: the server answered {code}: scripted fault"
 
 
+async def test_a_broken_status_is_asked_again(sentinel, config, scripted):
+    scripted.status_code = 500
+    probe = await sentinel(config, scripted.address)
+    await probe.until("/ready", lambda _, body: "answered 500: scripted" in body["reason"])
+    scripted.status_code = 200
+    await probe.until_ready()
+
+
+async def test_a_restarted_server_is_not_judged_before_it_has_loaded(sentinel, config, scripted):
+    probe = await sentinel(config, scripted.address)
+    await probe.until_ready()
+    scripted.state = "LOADING"
+    scripted.counts.clear()
+    await probe.until("/ready", lambda _, body: "LOADING" in body.get("reason", ""))
+    assert scripted.predictions == 2
+
+
 async def test_a_load_error_is_told(sentinel, config, scripted):
     scripted.state, scripted.load_error = "END", "no variables found"
     probe = await sentinel(config, scripted.address)
@@ -96,9 +113,9 @@ async def test_a_server_without_metrics_is_never_ready_and_says_why(sentinel, co
 async def test_a_ready_server_survives_one_bad_answer_but_not_many(sentinel, config, scripted):
     probe = await sentinel(config, scripted.address)
     await probe.until_ready()
-    scripted.status_code = 500
+    scripted.metrics_code = 500
     await probe.until_ready(False)
-    scripted.status_code = 200
+    scripted.metrics_code = 200
     await probe.until_ready()
     assert scripted.predictions == 2, "the same server was judged twice"
 
@@ -140,9 +157,9 @@ async def test_metrics_carry_the_version_and_the_own_calls(sentinel, config, scr
     scripted.serve_others(5)
     _, text = await probe.get("/metrics")
     labels = 'model="digits",version="3"'
-    count = 'modelyard_server_request_count_total{model="digits",status="OK",version="3"} 7.0'
+    count = 'modelyard_server_request_count_total{model="digits",status="OK",version="3"} 8.0'
     assert count in text
-    assert f"modelyard_sentinel_requests_total{{{labels}}} 2.0" in text
+    assert f"modelyard_sentinel_requests_total{{{labels}}} 3.0" in text, "a status, two samples"
     assert f"modelyard_sentinel_ready{{{labels}}} 1.0" in text
 
 
@@ -179,14 +196,24 @@ async def test_draining_lasts_as_long_as_requests_come(sentinel, config, scripte
 
 
 async def test_own_looks_do_not_hold_up_a_drain(sentinel, config, scripted):
-    """Whether a server counts status requests is its own affair, so a drain asks for none."""
-    scripted.counts_status = True
+    """The server counts status requests as traffic, so a drain asks for none."""
+    scripted.state = "LOADING"
     probe = await sentinel(config, scripted.address)
-    await probe.until_ready()
+    await probe.until("/ready", lambda _, body: "LOADING" in body["reason"])
     _, answer = await probe.get("/drain")
     assert answer["quiet"] is True
     assert answer["seconds"] < 2 * drains.STILL_SECONDS
-    assert (await probe.get("/ready"))[0] == 200
+    scripted.state = "AVAILABLE"
+    await probe.until_ready()
+
+
+async def test_a_ready_server_is_not_kept_busy(sentinel, config, scripted):
+    """Looks at a ready server leave its request counter alone, or idle pods would show traffic."""
+    probe = await sentinel(config, scripted.address)
+    await probe.until_ready()
+    before, looks = scripted.counts.total(), scripted.metrics_read
+    await probe.until("/healthz", lambda *_: scripted.metrics_read > looks + 1)
+    assert scripted.counts.total() == before
 
 
 async def test_draining_a_stopped_server_ends_at_once(sentinel, config, scripted):
