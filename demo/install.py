@@ -80,7 +80,7 @@ def install_operator(cluster: Cluster, keys: tuple[str, str], *settings: str) ->
     cluster.apply(store_secret(SYSTEM, "modelyard-store-operator", keys))
     values = ROOT / "demo/values.yaml"
     chart = str(ROOT / "charts/modelyard")
-    flags = ("--namespace", SYSTEM, "--values", str(values), "--wait", "--timeout", "180s")
+    flags = ("--namespace", SYSTEM, "--values", str(values), "--wait", "--timeout", "60s")
     # The tag stays the same when the image changes: other content needs other pods.
     content = ("--set-string", f"podAnnotations.image={image_content('operator')}")
     cluster.helm("upgrade", "--install", "modelyard", chart, *flags, *content, *settings)

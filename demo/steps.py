@@ -132,12 +132,16 @@ def predict(cluster: Cluster, service: str, model: str) -> dict[str, Any]:
     cluster.apply(json.dumps(_config_map(script)))
     cluster.kubectl("-n", TENANT, "delete", "job", "predict", "--ignore-not-found", "--wait")
     cluster.apply(json.dumps(_predict_job([service, model, one_sample()])))
-    wait_for(
+    job = wait_for(
         lambda: cluster.get("-n", TENANT, "job", "predict"),
-        lambda job: any(c["status"] == "True" for c in job.get("status", {}).get("conditions", [])),
+        lambda job: any(
+            condition(job, end).get("status") == "True" for end in ("Complete", "Failed")
+        ),
         seconds=120,
     )
     log = cluster.kubectl("-n", TENANT, "logs", "job/predict")
+    if condition(job, "Failed").get("status") == "True":
+        raise StepFailed(f"the prediction client failed:\n{log}")
     answers: dict[str, Any] = json.loads(log.strip().splitlines()[-1])
     return answers
 
@@ -165,7 +169,10 @@ def _predict_job(arguments: list[str]) -> dict[str, Any]:
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
-        "volumeMounts": [{"name": "client", "mountPath": "/client"}],
+        "volumeMounts": [
+            {"name": "client", "mountPath": "/client"},
+            {"name": "tmp", "mountPath": "/tmp"},
+        ],
     }
     pod = {
         "restartPolicy": "Never",
@@ -176,7 +183,10 @@ def _predict_job(arguments: list[str]) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [container],
-        "volumes": [{"name": "client", "configMap": {"name": "predict"}}],
+        "volumes": [
+            {"name": "client", "configMap": {"name": "predict"}},
+            {"name": "tmp", "emptyDir": {}},
+        ],
     }
     return {
         "apiVersion": "batch/v1",
