@@ -101,7 +101,7 @@ class Invariants:
             return  # deleted meanwhile: garbage collection takes the Job
         attempt = job["metadata"]["labels"][names.LABEL_ATTEMPT]
         require(
-            str(training["status"]["attempt"]) == attempt,
+            str((training.get("status") or {}).get("attempt")) == attempt,
             f"a Job of attempt {attempt} was created before its status was written",
         )
         require(not terminal(training), "a Job was created for a training that has ended")
@@ -122,7 +122,10 @@ class Invariants:
             return
         old = int(before["metadata"]["labels"][names.LABEL_ATTEMPT])
         current = training["metadata"]["uid"] != before["metadata"]["labels"][names.LABEL_OWNER_UID]
-        require(current or old < training["status"]["attempt"], "the present Job was deleted")
+        require(
+            current or old < (training.get("status") or {}).get("attempt", 0),
+            "the present Job was deleted",
+        )
 
     _remove_job = _delete_job
 

@@ -46,7 +46,7 @@ class Schedule:
         self.twin = Twin(self.api, self.shelf, self.now)
         self.trace: list[str] = []
         self.faults: Counter[str] = Counter()
-        self.conflicts = False
+        self.frozen: dict[str, int] = {}
 
     def now(self) -> datetime:
         return self.time
@@ -68,6 +68,7 @@ class Schedule:
 
     def step(self) -> None:
         """Take one weighted step."""
+        self.frozen = {kind: left - 1 for kind, left in self.frozen.items() if left > 1}
         moves = self.moves()
         move = self.random.choices(list(moves), list(moves.values()))[0]
         self.trace.append(move.__name__)
@@ -88,11 +89,12 @@ class Schedule:
             self.user_deletes: 2,
             self.fault_crash: 3,
             self.fault_error: 2,
+            self.fault_hang: 3,
             self.fault_drop: 2,
             self.fault_duplicate: 2,
             self.fault_clock: 1,
             self.fault_store: 2,
-            self.fault_child: 2,
+            self.fault_child: 4,
             self.fault_service: 1,
             self.fault_foreign: 1,
             self.fault_data: 1,
@@ -109,8 +111,12 @@ class Schedule:
             key = self.random.choice(list(self.twin.dirty))
             self.trace[-1] += f" {key} {self.twin.reconcile(key)}"
 
+    def behind(self) -> list[str]:
+        """Return the kinds with events under way, but for watches that hang."""
+        return [k for k in WATCHED if self.twin.behind(k) and k not in self.frozen]
+
     def deliver(self) -> None:
-        behind = [kind for kind in WATCHED if self.twin.behind(kind)]
+        behind = self.behind()
         if behind:
             kind = self.random.choice(behind)
             for _ in range(self.random.randint(1, self.twin.behind(kind))):
@@ -139,7 +145,7 @@ class Schedule:
 
     def bustle(self) -> None:
         """Let everybody work for a while, so that schedules also reach what takes many steps."""
-        for kind in WATCHED:
+        for kind in self.behind():
             while self.twin.behind(kind):
                 self.twin.deliver(kind)
         self._cluster_round()
@@ -232,8 +238,13 @@ class Schedule:
         self.fault("api-error")
         self.twin.faults.errors = self.random.randint(1, 2)
 
+    def fault_hang(self) -> None:
+        """One watch hangs for a while: the operator sees one kind as it was."""
+        self.fault("watch-hangs")
+        self.frozen[self.random.choice(WATCHED)] = self.random.randint(5, 25)
+
     def fault_drop(self) -> None:
-        behind = [kind for kind in WATCHED if self.twin.behind(kind)]
+        behind = self.behind()
         if behind:
             self.fault("dropped-event")
             self.twin.drop(self.random.choice(behind))
@@ -292,6 +303,7 @@ class Schedule:
         """Let faults stop and everything settle; it must, within a bounded number of rounds."""
         self.trace.append("peace")
         self.nodes.kind, self.shelf.down = True, False
+        self.frozen.clear()
         self.shelf.incomplete.clear()
         self.twin.faults.crash_in, self.twin.faults.errors = None, 0
         for raw in self.api.all("Service"):

@@ -1,8 +1,8 @@
 """A simulation that finds nothing proves nothing: each seeded planner bug must be found.
 
-A mutant is a patch in `mutants/`. It is applied to a copy of the operator, and schedules run against
-the copy in a process of their own. If a patch no longer applies, the code it breaks has changed:
-write the same bug into the new code.
+A mutant is a patch in `mutants/`. It is applied to a copy of the operator, and schedules run
+against the copy in a process of their own. If a patch no longer applies, the code it breaks has
+changed: write the same bug into the new code.
 """
 
 import os
@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MUTANTS = sorted((Path(__file__).parent / "mutants").glob("*.patch"))
-SCHEDULES = 300
+SCHEDULES = 600
 SHARED = ("api", "kube", "plan", "handlers")
 
 

@@ -18,7 +18,7 @@ from tests.simulation.branches import Branches
 from tests.simulation.hunt import FoundError, Tally, run_seed
 from tests.simulation.schedule import Schedule
 
-SAMPLE = 300
+SAMPLE = 600
 COUNT = int(os.environ.get("MODELYARD_SCHEDULES", SAMPLE))
 
 
