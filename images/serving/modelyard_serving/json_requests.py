@@ -20,7 +20,7 @@ from tensorflow_serving.apis.input_pb2 import Input
 
 from modelyard_serving.errors import RequestError, invalid, unimplemented
 from modelyard_serving.json_faults import first_fault, kind_of, shown
-from modelyard_serving.signatures import Array, Tensor
+from modelyard_serving.signatures import Array, Tensor, shape_text
 
 Json = Any
 
@@ -155,13 +155,12 @@ def _stacked(tensor: Tensor, column: list[Json]) -> Array:
     value = _regular(tensor, column)
     if value is not None:
         return value
-    expected = None
+    first: Array | None = None
     for number, row in enumerate(column):
         try:
-            shape = _array(tensor, row).shape
-            if expected not in {None, shape}:
-                raise invalid(f"Expecting shape {list(expected or ())} but got: {list(shape)}")
-            expected = shape
+            found = _array(tensor, row)
+            first = found if first is None else first
+            _check_same_shape(first, found)
         except RequestError as error:
             raise RequestError(
                 error.code,
@@ -169,6 +168,15 @@ def _stacked(tensor: Tensor, column: list[Json]) -> Array:
                 f"Error: {error.code.name}: {error.message}",
             ) from error
     raise invalid(f"cannot convert 'instances' to {tensor.dtype.name} for input {tensor.alias}")
+
+
+def _check_same_shape(first: Array, found: Array) -> None:
+    if first.size != found.size:
+        raise invalid(f"Expecting tensor size: {first.size} but got: {found.size}")
+    if first.shape != found.shape:
+        raise invalid(
+            f"Expecting shape {shape_text(first.shape)} but got: {shape_text(found.shape)}"
+        )
 
 
 def _from_columns(value: Json, inputs: Mapping[str, Tensor]) -> dict[str, Array]:
