@@ -10,6 +10,7 @@ from typing import Any, cast
 import kopf
 
 from modelyard.api.names import LABEL_OWNER_UID
+from modelyard.handlers.essence import NoDiffs
 from modelyard.kube.cache import Cache
 from modelyard.kube.connection import Connection
 from modelyard.kube.kinds import CHILDREN, ROOTS, Kind, key_of
@@ -71,6 +72,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
+    settings.persistence.diffbase_storage = NoDiffs()
     settings.watching.server_timeout = 300
     settings.watching.chunk_size = PAGE
     settings.networking.request_timeout = 30

@@ -81,7 +81,7 @@ class Cache:
             return False
         if known:
             self._unlink(key, known)
-        kept = slim(raw)
+        kept = slim(raw, known)
         self._objects[key] = kept
         self._link(key, kept)
         self._tell(key, kept, known)

@@ -34,8 +34,13 @@ KEPT_META = (
 )
 
 
-def slim(raw: Raw) -> Raw:
-    """Return a copy of `raw` without what no decision reads."""
+def slim(raw: Raw, known: Raw | None = None) -> Raw:
+    """Return a copy of `raw` without what no decision reads.
+
+    Args:
+        raw: the object; not changed.
+        known: an earlier slim copy of it; its spec is shared if it is still the same.
+    """
     kind = sys.intern(raw["kind"])
     kept: Raw = {
         "apiVersion": sys.intern(raw["apiVersion"]),
@@ -43,10 +48,20 @@ def slim(raw: Raw) -> Raw:
         "metadata": _metadata(raw["metadata"]),
     }
     if "spec" in raw:
-        kept["spec"] = _spec(kind, raw["spec"])
+        generation = _generation(raw)
+        if known and "spec" in known and generation and generation == _generation(known):
+            kept["spec"] = known["spec"]
+        else:
+            kept["spec"] = _spec(kind, raw["spec"])
     if "status" in raw:
         kept["status"] = _interned(raw["status"])
     return kept
+
+
+def _generation(raw: Raw) -> tuple[str, int] | None:
+    """Return what changes with every change of the spec; None for kinds that do not count."""
+    meta = raw["metadata"]
+    return (meta["uid"], meta["generation"]) if meta.get("generation") else None
 
 
 def _metadata(meta: dict[str, Any]) -> dict[str, Any]:
