@@ -16,8 +16,10 @@ from modelyard.plan.clock import seconds_since
 from modelyard.plan.conditions import bounded, holds, no
 from modelyard.plan.core import Action, Event, Plan, Refusal, RemoveArtifact, RemoveRun
 from modelyard.plan.draft import Draft
+from modelyard.plan.failure import Done, ending_of
 from modelyard.plan.observed import PodView, TrainingObserved
-from modelyard.plan.tracking import delete_job
+from modelyard.plan.registration import record_result
+from modelyard.plan.tracking import delete_job, last_pod
 
 STORE_PATIENCE_SECONDS = 600.0
 RETRY_SECONDS = 30.0
@@ -32,10 +34,18 @@ def unregistered(training: ModelTraining) -> int | None:
 def plan_training_deletion(
     training: ModelTraining, observed: TrainingObserved, now: datetime
 ) -> Plan:
-    """Decide the next step of a deletion."""
+    """Decide the next step of a deletion.
+
+    A result that nobody has recorded yet is recorded first: without the number of its artifact
+    nothing could ever remove it.
+    """
     if names.FINALIZER_RUN_DATA not in training.metadata.finalizers:
         return Plan()
     draft = Draft(training.metadata, training.status, training.status, now)
+    last = last_pod(training, observed.pods)
+    ending = ending_of(last) if last and last.finished else None
+    if last and isinstance(ending, Done) and training.status.version is None:
+        return record_result(training, draft, ending, last).plan()
     running = [pod for pod in observed.pods if not pod.finished]
     if observed.jobs or running:
         return _stop(training, draft, observed, running)

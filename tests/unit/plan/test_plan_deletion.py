@@ -17,6 +17,7 @@ from tests.builders import (
     make_job,
     make_training,
     make_version,
+    result_text,
     running_pod,
     text,
     training_observed,
@@ -37,6 +38,16 @@ def test_the_job_goes_first_by_its_uid():
     planned = plan(jobs=(make_job(),), pods=(running_pod(),))
     assert planned == Plan(actions=(Delete("batch/v1", "Job", "team", make_job().name, "job-1"),))
     assert plan(jobs=(make_job(deleting=True),)) == Plan()
+
+
+def test_a_result_that_nobody_recorded_is_recorded_before_its_pod_goes():
+    pods = (ended_pod(0, message=result_text()),)
+    recorded = plan(jobs=(make_job(complete=True),), pods=pods)
+    assert recorded.actions == ()
+    assert (recorded.status["version"], recorded.status["manifestDigest"]) == (3, DIGEST)
+    training = applied(make_training({"attempt": 1}, META), recorded)
+    again = plan_training(training, training_observed(jobs=(make_job(),), pods=pods), NOW)
+    assert isinstance(again.actions[0], Delete)
 
 
 def test_files_are_kept_while_a_pod_can_still_write():
