@@ -39,14 +39,14 @@ def free_port():
 class StandIn:
     """A running server; `stop` it."""
 
-    def __init__(self, log, base_path, *flags, model="conformance", run=("-m", "modelyard_serving")):
+    def __init__(
+        self, log, base_path, *flags, model="conformance", run=("-m", "modelyard_serving")
+    ):
         self.model = model
         self.log = Path(log)
         self.grpc_port, self.rest_port = free_port(), free_port()
         monitoring = self.log.with_suffix(".monitoring")
-        monitoring.write_text(
-            f'prometheus_config {{ enable: true, path: "{METRICS_PATH}" }}\n'
-        )
+        monitoring.write_text(f'prometheus_config {{ enable: true, path: "{METRICS_PATH}" }}\n')
         flags = (
             f"--port={self.grpc_port}",
             f"--rest_api_port={self.rest_port}",
@@ -59,7 +59,11 @@ class StandIn:
         )
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, *run, *flags], stdout=output, stderr=output, env=environment(), cwd=ROOT
+                [sys.executable, *run, *flags],
+                stdout=output,
+                stderr=output,
+                env=environment(),
+                cwd=ROOT,
             )
 
     @property
@@ -83,7 +87,7 @@ class StandIn:
     def answers(self):
         """Tell whether the REST port is open and knows the model."""
         try:
-            urllib.request.urlopen(f"http://{self.rest}/v1/models/{self.model}", timeout=5).close()  # noqa: S310
+            urllib.request.urlopen(f"http://{self.rest}/v1/models/{self.model}", timeout=5).close()
         except OSError:
             return False
         return True

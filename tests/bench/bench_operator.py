@@ -248,6 +248,8 @@ def report(figures: list[Figure]) -> None:
 
 async def main(wanted: list[str]) -> int:
     """Run the scenarios named, or all; return 1 if a target was missed."""
+    if task := asyncio.current_task():  # so that SIGTERM ends operators and API server, too
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     figures: list[Figure] = []
     for name in wanted or SCENARIOS:
         figures += await SCENARIOS[name]()

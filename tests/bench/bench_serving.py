@@ -1,6 +1,7 @@
 """How many predictions per second the stand-in server answers over gRPC, and how soon.
 
-`make bench ONLY=serving`. Server and client are processes of their own and share the machine. When a
+`make bench ONLY=serving`. Server and client are processes of their own and share the machine.
+When a
 target is missed, the server is run once more under a profiler.
 """
 
@@ -78,10 +79,10 @@ def measured(base, model, width, *, batching):
     flags = ["--enable_batching"] if batching else []
     server = StandIn(base / f"{model}.log", base / model, *flags, model=model).wait_ready()
     try:
-        for clients in TARGETS:
+        for clients, wanted in TARGETS.items():
             rounds = [one_round(server, model, width, clients) for _ in range(ROUNDS)]
             best = max(rounds, key=lambda found: found["rps"])
-            target = TARGETS[clients] if model == "mlp" else None
+            target = wanted if model == "mlp" else None
             figure = Figure(model, batching, clients, **best, target=target)
             print(figure.line(), flush=True)
             yield figure

@@ -1,7 +1,7 @@
 """Whom the suite asks: the stand-in, or a server given on the command line.
 
-    python -m tests.conformance.models /models          # writes the model; serve /models/conformance
-    pytest tests/conformance --target HOST:8500 --rest-target HOST:8501
+python -m tests.conformance.models /models          # writes the model; serve /models/conformance
+pytest tests/conformance --target HOST:8500 --rest-target HOST:8501
 """
 
 import json
@@ -39,7 +39,7 @@ class Rest:
 
     def _ask(self, request):
         try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
+            with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310 - http
                 return reply.status, json.loads(reply.read())
         except urllib.error.HTTPError as error:
             with error:

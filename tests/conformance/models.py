@@ -3,6 +3,7 @@
 A program of its own, so that TensorFlow stays out of the process that runs the tests.
 """
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -135,7 +136,7 @@ def write_warmup(folder, *, signature="serving_default"):
 def write_mlp(folder, sizes=MLP_SIZES):
     """Write the network that the bench asks."""
     module = tf.Module()
-    pairs = list(zip(sizes, sizes[1:], strict=False))
+    pairs = list(itertools.pairwise(sizes))
     module.kernels = [
         tf.Variable(tf.random.stateless_normal(pair, [1, 2]) / pair[0] ** 0.5) for pair in pairs
     ]
