@@ -171,8 +171,7 @@ def test_a_version_that_does_not_exist_is_named(version, models):
 
 def test_a_replaced_file_is_found_by_its_sha256(version, models, seaweed, bucket):
     key = KEYS.artifact(version.version) + "saved_model.pb"
-    with closing(seaweed.client()) as client:
-        client.put_object(Bucket=bucket, Key=key, Body=b"GRAPH")
+    seaweed.client.put_object(Bucket=bucket, Key=key, Body=b"GRAPH")
     line = refusal(version, models)
     assert "SHA-256" in line
     assert key in line
