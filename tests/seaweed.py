@@ -39,13 +39,15 @@ PORTS = (
     "s3.grpc",
 )
 READY_SECONDS = 60
-SWITCHED_OFF = (
+FLAGS = (
     "-master.telemetry=false",
     "-webdav=false",
     "-admin.ui=false",
     "-s3.port.iceberg=0",
     "-s3.port.lance=0",
     "-s3.autoCreateBucket=false",
+    # Each bucket takes a volume, and the default allows one per GiB of free disk.
+    "-volume.max=1000",
 )
 
 
@@ -132,7 +134,7 @@ def _command(folder: Path, config: Path, ports: dict[str, int]) -> list[str]:
     flags = [f"-{_port_flag(name)}={port}" for name, port in ports.items()]
     (folder / "objects").mkdir(exist_ok=True)
     place = [f"-dir={folder / 'objects'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
-    return [weed, "mini", *place, f"-s3.config={config}", *flags, *SWITCHED_OFF]
+    return [weed, "mini", *place, f"-s3.config={config}", *flags, *FLAGS]
 
 
 def _port_flag(name: str) -> str:

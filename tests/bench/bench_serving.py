@@ -1,8 +1,7 @@
 """How many predictions per second the stand-in server answers over gRPC, and how soon.
 
 `make bench ONLY=serving`. Server and client are processes of their own and share the machine.
-When a
-target is missed, the server is run once more under a profiler.
+When a target is missed, the server is run once more under a profiler.
 """
 
 import asyncio

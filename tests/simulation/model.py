@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from modelyard.api.errors import Refused
+from modelyard.api.reasons import Reason
 from modelyard.kube.failures import AlreadyExists, Conflict, Missing
 from modelyard.kube.kinds import Key, Raw, key_of
 
@@ -22,7 +24,13 @@ Owner = tuple[str, str]
 Hook = Callable[[str, str, Raw | None, Raw | None], None]
 """Told actor, verb, the object before and after, once each write is done."""
 
-IDENTITY = {("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace")}
+IDENTITY = {
+    ("apiVersion",),
+    ("kind",),
+    ("metadata", "name"),
+    ("metadata", "namespace"),
+    ("metadata", "uid"),
+}
 
 
 def leaves(value: Any, path: Path = ()) -> dict[Path, Any]:
@@ -88,6 +96,11 @@ class ApiModel:
     def apply(self, actor: str, manifest: Raw, manager: str) -> Raw:
         key, owner = key_of(manifest), (manager, "Apply")
         before = self.objects.get(key)
+        uid = manifest["metadata"].get("uid")
+        if uid and before is None:
+            raise Conflict(f"{key} is gone", 0)
+        if uid and before is not None and before["metadata"]["uid"] != uid:
+            raise Refused(Reason.INVALID_SPEC, "metadata.uid: field is immutable")
         if before is None:
             return self._create_by_apply(actor, manifest, owner)
         wanted, owners = leaves(manifest), self.owners[key]
@@ -112,6 +125,9 @@ class ApiModel:
     def set_finalizers(self, actor: str, seen: Raw, finalizers: tuple[str, ...]) -> Raw:
         before = self._unchanged(seen)
         meta = {**before["metadata"], "finalizers": list(finalizers)}
+        new = set(finalizers) - set(before["metadata"].get("finalizers") or ())
+        if new and meta.get("deletionTimestamp"):
+            raise Conflict("no new finalizers can be added if the object is being deleted", 0)
         after = {**before, "metadata": meta}
         if meta.get("deletionTimestamp") and not finalizers:
             return self._remove(actor, before, after)
@@ -136,7 +152,8 @@ class ApiModel:
         if meta.get("deletionTimestamp"):
             return before
         stamp = self.clock().strftime("%Y-%m-%dT%H:%M:%SZ")
-        after = {**before, "metadata": {**meta, "deletionTimestamp": stamp}}
+        marked = {**meta, "deletionTimestamp": stamp, "generation": meta["generation"] + 1}
+        after = {**before, "metadata": marked}
         return self._store(actor, "delete", before, after)
 
     def vanish(self, actor: str, key: Key) -> None:
@@ -156,8 +173,6 @@ class ApiModel:
         return sorted(found)
 
     def _create_by_apply(self, actor: str, manifest: Raw, owner: Owner) -> Raw:
-        if manifest["kind"] == "Deployment" and "template" not in manifest["spec"]:
-            raise Conflict("Deployment is invalid: spec.template: Required value", 0)
         raw = self.create(actor, manifest)
         self.owners[key_of(manifest)] = {path: {owner} for path in leaves(manifest)}
         return raw

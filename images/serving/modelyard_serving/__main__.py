@@ -6,9 +6,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
-from modelyard_serving.errors import StartupError, UsageError
+from modelyard_serving.errors import LoadError, StartupError, UsageError
 from modelyard_serving.flags import Flags, parse, usage
+from modelyard_serving.versions import newest_version
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +37,10 @@ def _serve(flags: Flags) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s] %(message)s"
     )
+    try:
+        newest_version(Path(flags.model_base_path))
+    except LoadError as error:
+        raise StartupError(str(error)) from error
     # Before the import: TensorFlow reads it once. Its own notes say nothing about this server.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from modelyard_serving.server import serve  # noqa: PLC0415 - four seconds that --help can save

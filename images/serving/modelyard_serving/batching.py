@@ -170,7 +170,7 @@ class Runner:
         """
         if self._batching and group[0].rows:
             whole = self._batch(group, self._batching)
-            if whole.error is None or len(group) == 1:
+            if whole.error is None:
                 return list(_split(whole, group))
         return [_run(job.program, job.feeds) for job in group]
 
@@ -233,9 +233,6 @@ def _rows(output: Array) -> int:
 def _split(whole: Outcome, group: list[_Job]) -> Iterator[Outcome]:
     start = 0
     for job in group:
-        if whole.error is not None:
-            yield whole
-            continue
         rows = slice(start, start + job.rows)
         yield Outcome([output[rows] for output in whole.outputs], whole.seconds)
         start += job.rows

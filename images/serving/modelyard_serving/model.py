@@ -15,6 +15,7 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 from modelyard_serving.errors import LoadError, invalid, not_found
 from modelyard_serving.metrics import Metrics
 from modelyard_serving.servable import Servable, SessionSettings
+from modelyard_serving.versions import newest_version
 from modelyard_serving.warmup import warm_up
 
 State = ModelVersionStatus.State
@@ -170,25 +171,6 @@ class Model:
             records = warm_up(servable, self._settings.warmup_iterations, self._metrics)
             _LOG.info("replayed %s warm-up records", records)
         return servable
-
-
-def newest_version(base_path: Path) -> tuple[int, Path]:
-    """Return number and folder of the newest version.
-
-    Raises:
-        LoadError: The folder is missing, or holds no folder named by a number.
-    """
-    try:
-        folders = [path for path in base_path.iterdir() if path.is_dir()]
-    except OSError as error:
-        raise LoadError(f"could not find base path {base_path}: {error.strerror}") from error
-    numbered = [(int(path.name), path) for path in folders if path.name.isdecimal()]
-    if not numbered:
-        raise LoadError(
-            f"no versions of the model found under base path {base_path}: expected a folder named "
-            f"by a number, found {sorted(path.name for path in folders) or 'no folder'}"
-        )
-    return max(numbered)
 
 
 def _status(number: int, version: _Version) -> ModelVersionStatus:

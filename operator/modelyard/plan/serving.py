@@ -59,7 +59,7 @@ def _workload(
         if wanted is not None and wanted.revision == version.revision:
             yield from _created(deployment, version, observed)
     elif not workload.deleting and workload.replicas != replicas:
-        yield Apply(serving_scale(deployment, version, replicas), SCALE_MANAGER)
+        yield Apply(serving_scale(deployment, version, workload.uid, replicas), SCALE_MANAGER)
 
 
 def _created(

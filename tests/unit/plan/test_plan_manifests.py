@@ -165,9 +165,9 @@ def test_a_canary_has_a_pod_even_when_nobody_wants_replicas():
 
 def test_the_scale_manifest_holds_nothing_of_the_template():
     given = make_deployment()
-    scale = serving_scale(given, served(given, make_version(), text(NOW)), 5)
+    scale = serving_scale(given, served(given, make_version(), text(NOW)), "w-uid", 5)
     assert scale["spec"] == {"replicas": 5}
-    assert scale["metadata"] == deployment()["metadata"]
+    assert scale["metadata"] == {**deployment()["metadata"], "uid": "w-uid"}
 
 
 def test_services_select_one_revision_and_only_one_is_public():

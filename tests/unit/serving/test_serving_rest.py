@@ -101,7 +101,7 @@ def test_what_is_no_number_travels_as_a_bare_word(server):
         (f"{MODEL}:predict", b'{"inputs": 1, "instances": [1]}', 400, "only one of"),
         (f"{MODEL}:predict", b'{"instances": []}', 400, "No values"),
         (f"{MODEL}:predict", b'{"instances": [[1, 2, 3]]}', 400, "shape"),
-        (f"{MODEL}:predict", b'{"instances": [[1, 2], [1]]}', 400, "shape"),
+        (f"{MODEL}:predict", b'{"instances": [[1, 2], [1]]}', 400, "tensor size: 2"),
         (f"{MODEL}:predict", b'{"instances": [["a", 2]]}', 400, "a"),
         (f"{MODEL}:predict", b'{"inputs": {"z": [[1, 2]]}}', 400, "Missing named input: x"),
         (f"{MODEL}:predict", b'{"signature_name": "no", "inputs": 1}', 400, '"no" not found'),

@@ -117,12 +117,13 @@ class Round:
                 self.acknowledged.setdefault(uid, set()).add(published)
 
     def _persist(self, store: Store, draft: ManifestDraft, folder: Path) -> Published:
-        for _ in range(20):
+        for left in reversed(range(20)):
             try:
                 return self.publish(store, self.keys, draft, folder)
             except (Retry, Conflict):
-                continue
-        raise AssertionError("twenty retries in a row")
+                if not left:
+                    raise
+        raise AssertionError("not reached")
 
     def _collect(self, done: threading.Event, trainings: int) -> None:
         """Remove every fifth training, dying in between, and sweep, until all are done."""

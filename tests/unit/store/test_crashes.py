@@ -27,6 +27,11 @@ def folder_store(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path / "store", "local")
 
 
+@pytest.fixture
+def s3(seaweed: Seaweed, bucket: str) -> Store:
+    return seaweed.store(bucket)
+
+
 def undisturbed_steps(store: Store, folder: Path) -> int:
     """Return how many steps a publication takes when nothing disturbs it."""
     fuse = Fuse(10_000)
@@ -134,8 +139,7 @@ def test_the_removal_of_a_run_that_died_anywhere_is_finished_by_the_next(
     assert audit(folder_store, KEYS).strays == []
 
 
-def play(seaweed: Seaweed, folder: Path, publisher: Publisher, seed: int) -> Round:
-    store = seaweed.store(seaweed.make_bucket())
+def play(store: Store, folder: Path, publisher: Publisher, seed: int) -> Round:
     keys = ModelKeys("", "team", f"digits-{seed}")
     current = Round(store, keys, folder / str(seed), publisher, seed)
     current.play(TRAININGS, collector=publisher is publish)
@@ -144,11 +148,11 @@ def play(seaweed: Seaweed, folder: Path, publisher: Publisher, seed: int) -> Rou
 
 @pytest.mark.timeout(3600)
 def test_nothing_breaks_while_publishers_die_and_a_collector_races(
-    seaweed: Seaweed, tmp_path: Path
+    s3: Store, tmp_path: Path
 ) -> None:
     crashes = zombies = fenced = committed = seed = 0
     while crashes < CRASHES:
-        current = play(seaweed, tmp_path, publish, seed)
+        current = play(s3, tmp_path, publish, seed)
         found = audit(current.store, current.keys)
         assert found.broken == []
         assert found.duplicates == []
@@ -179,10 +183,8 @@ def judge(current: Round, committed: dict[str, tuple[int, str]]) -> None:
     assert len(numbers) == len(set(numbers))
 
 
-def test_the_same_judge_finds_what_a_naive_uploader_breaks(
-    seaweed: Seaweed, tmp_path: Path
-) -> None:
-    current = play(seaweed, tmp_path, naive_publish, 0)
+def test_the_same_judge_finds_what_a_naive_uploader_breaks(s3: Store, tmp_path: Path) -> None:
+    current = play(s3, tmp_path, naive_publish, 0)
     found = audit(current.store, current.keys)
     assert found.broken or found.duplicates
     with pytest.raises(AssertionError):

@@ -79,9 +79,17 @@ def serving_deployment(
     return manifest
 
 
-def serving_scale(deployment: ModelDeployment, version: ServedVersion, replicas: int) -> Json:
-    """Build what `SCALE_MANAGER` applies: the object's identity and its replicas."""
-    return {**_skeleton(deployment, version), "spec": {"replicas": replicas}}
+def serving_scale(
+    deployment: ModelDeployment, version: ServedVersion, uid: str, replicas: int
+) -> Json:
+    """Build what `SCALE_MANAGER` applies: the object's identity and its replicas.
+
+    With the uid, the API server answers Conflict if the object has gone, instead of refusing to
+    make a Deployment of nothing but a number.
+    """
+    manifest = _skeleton(deployment, version)
+    manifest["metadata"]["uid"] = uid
+    return {**manifest, "spec": {"replicas": replicas}}
 
 
 def serve_config(

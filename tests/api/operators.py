@@ -1,0 +1,213 @@
+"""What tests of the operator need: an API server with the CRDs, and operator processes.
+
+Both are real. There are no controllers: a Job that exists is all that happens by itself, and a
+test plays the Job controller where it needs one.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from localcluster.envtest import EnvTest, free_ports
+from modelyard.api import names
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 120.0
+"""Longest wait for a condition: never the time that anything takes on a free machine."""
+LEASE = {"durationSeconds": 3, "renewDeadlineSeconds": 2.5, "retrySeconds": 0.5}
+FORBIDDEN_IN_LOGS = ("Traceback", "traceback", "never retrieved", "never awaited", "Unclosed")
+PLURALS = {
+    "ModelTraining": (names.API_VERSION, "modeltrainings"),
+    "ModelVersion": (names.API_VERSION, "modelversions"),
+    "ModelDeployment": (names.API_VERSION, "modeldeployments"),
+    "Job": ("batch/v1", "jobs"),
+    "Deployment": ("apps/v1", "deployments"),
+    "Service": ("v1", "services"),
+    "Event": ("v1", "events"),
+    "Lease": ("coordination.k8s.io/v1", "leases"),
+}
+CONTENT = {
+    "PATCH": "application/merge-patch+json",
+    "APPLY": "application/apply-patch+yaml",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One API server, reached as its administrator."""
+
+    server: EnvTest
+    connection: client.ApiClient
+
+    def call(self, method: str, path: str, body: object = None, **query: str) -> Any:
+        """Send one request and return the JSON of the answer."""
+        kind = CONTENT.get(method, "application/json")
+        request = self.connection.param_serialize(
+            "PATCH" if method == "APPLY" else method,
+            path,
+            query_params=list(query.items()),
+            header_params={"Content-Type": kind, "Accept": "application/json"},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        reply = self.connection.call_api(*request)
+        content = reply.read()
+        if reply.status >= 400:
+            raise ApiException(status=reply.status, body=content.decode())
+        return json.loads(content)
+
+    def create(self, manifest: dict[str, Any]) -> Any:
+        """Create an object."""
+        namespace = manifest["metadata"].get("namespace", "")
+        return self.call("POST", place(manifest["kind"], namespace), manifest)
+
+    def get(self, kind: str, namespace: str, name: str) -> Any:
+        """Return an object, None if there is none."""
+        try:
+            return self.call("GET", place(kind, namespace, name))
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def list(self, kind: str, namespace: str) -> list[Any]:
+        """Return all objects of a kind in a namespace."""
+        return self.call("GET", place(kind, namespace))["items"]
+
+    def delete(self, kind: str, namespace: str, name: str) -> None:
+        """Delete an object."""
+        self.call("DELETE", place(kind, namespace, name))
+
+    def namespace(self, name: str) -> str:
+        """Create a namespace and return its name."""
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        self.call("POST", "/api/v1/namespaces", body)
+        return name
+
+
+def place(kind: str, namespace: str, name: str = "") -> str:
+    """Return the path of a collection or an object."""
+    version, plural = PLURALS[kind]
+    root = ("/apis/" if "/" in version else "/api/") + version
+    return "/".join(part for part in (root, "namespaces", namespace, plural, name) if part)
+
+
+def install_crds(cluster: Cluster) -> None:
+    """Create the CRDs and wait until their kinds are served."""
+    for path in sorted((ROOT / "crds").glob("*.yaml")):
+        crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        cluster.call("POST", crds, yaml.safe_load(path.read_text()))
+    for kind in ("ModelTraining", "ModelVersion", "ModelDeployment"):
+        until(f"{kind} is served", lambda kind=kind: served(cluster, kind))
+
+
+def served(cluster: Cluster, kind: str) -> bool:
+    try:
+        cluster.list(kind, "default")
+    except ApiException:
+        return False
+    return True
+
+
+def until(what: str, found: Callable[[], Any], show: Callable[[], object] = lambda: "") -> Any:
+    """Wait until `found` returns something true, and return that."""
+    deadline = time.monotonic() + SECONDS
+    while not (value := found()):
+        assert time.monotonic() < deadline, f"not in {SECONDS:g} s: {what}\n{show()}"
+        time.sleep(0.05)
+    return value
+
+
+def training(name: str, namespace: str) -> dict[str, Any]:
+    """Return the first example under another name."""
+    manifest: dict[str, Any] = yaml.safe_load((ROOT / "examples/01-training.yaml").read_text())
+    return {**manifest, "metadata": {"name": name, "namespace": namespace}}
+
+
+def condition(raw: dict[str, Any], kind: str) -> tuple[str, str]:
+    """Return status and reason of a condition, empty if there is none."""
+    for entry in (raw.get("status") or {}).get("conditions") or ():
+        if entry["type"] == kind:
+            return entry["status"], entry["reason"]
+    return "", ""
+
+
+@dataclass
+class Operator:
+    """One operator process for one namespace; its Lease is there, too."""
+
+    cluster: Cluster
+    namespace: str
+    folder: Path
+    name: str
+    kubeconfig: Path
+    process: subprocess.Popen[bytes] = field(init=False)
+    port: int = field(init=False)
+
+    def start(self) -> "Operator":
+        """Start the process; a second start continues its log."""
+        config = self.folder / f"{self.name}.yaml"
+        settings = {
+            "namespaces": [self.namespace],
+            "lease": {"name": "modelyard", "namespace": self.namespace, **LEASE},
+            "stores": [{"bucket": "modelyard", "endpoint": "http://127.0.0.1:9"}],
+        }
+        config.write_text(yaml.safe_dump(settings))
+        self.port = free_ports(1)[0]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-X", "dev", "-m", "modelyard"],
+                env=os.environ
+                | {
+                    "PYTHONPATH": str(ROOT / "operator"),
+                    "KUBECONFIG": str(self.kubeconfig),
+                    "MODELYARD_CONFIG": str(config),
+                    "MODELYARD_HTTP_PORT": str(self.port),
+                    "POD_UID": self.name,
+                },
+                stdout=log,
+                stderr=log,
+            )
+        return self
+
+    @property
+    def log(self) -> Path:
+        """Its log."""
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def leads(self) -> bool:
+        """Whether it holds the Lease."""
+        lease = self.cluster.get("Lease", self.namespace, "modelyard")
+        return bool(lease) and lease["spec"].get("holderIdentity") == self.name
+
+    def wait_to_lead(self) -> "Operator":
+        """Wait until it holds the Lease."""
+        until(f"{self.name} leads", lambda: self.leads, self.log_tail)
+        return self
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal, wait for the end, return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(SECONDS)
+
+    def log_tail(self) -> str:
+        """Return the end of its log."""
+        return self.log.read_text()[-4000:]
+
+    def complaints(self) -> list[str]:
+        """Return the lines of its log that no healthy operator writes."""
+        lines = self.log.read_text().splitlines()
+        return [line for line in lines if any(word in line for word in FORBIDDEN_IN_LOGS)]
