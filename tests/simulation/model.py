@@ -104,6 +104,7 @@ class ApiModel:
         if before is None:
             return self._create_by_apply(actor, manifest, owner)
         wanted, owners = leaves(manifest), self.owners[key]
+        owned = {path: set(who) for path, who in owners.items()}
         after = before
         for path in [p for p, who in owners.items() if owner in who and p not in wanted]:
             owners[path].discard(owner)
@@ -116,7 +117,7 @@ class ApiModel:
                 owners[path] = set()
                 after = with_leaf(after, path, value)
             owners.setdefault(path, set()).add(owner)
-        return self._store(actor, "apply", before, after)
+        return self._store(actor, "apply", before, after, touched=owned != owners)
 
     def apply_status(self, actor: str, seen: Raw, status: Raw) -> Raw:
         before = self._unchanged(seen)
@@ -183,8 +184,11 @@ class ApiModel:
             raise Conflict(f"{key_of(seen)} has changed", 0)
         return before
 
-    def _store(self, actor: str, verb: str, before: Raw | None, after: Raw) -> Raw:
-        if before is not None and after == before:
+    def _store(
+        self, actor: str, verb: str, before: Raw | None, after: Raw, touched: bool = False
+    ) -> Raw:
+        """Keep a new state; `touched` means that at least its managedFields differ."""
+        if before is not None and after == before and not touched:
             return before
         meta = dict(after["metadata"])
         if before is not None and before.get("spec") != after.get("spec"):
