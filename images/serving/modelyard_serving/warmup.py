@@ -6,6 +6,7 @@ Read from `assets.extra/tf_serving_warmup_requests` in the SavedModel: a TFRecor
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # no stubs here
@@ -18,6 +19,8 @@ from modelyard_serving.servable import Servable
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 MAX_RECORDS = 1000
+FRAME = 16
+"""Bytes around each record: its length and two checksums."""
 MICROS = 1e6
 
 
@@ -32,7 +35,7 @@ def warm_up(servable: Servable, iterations: int, metrics: Metrics) -> int:
         return 0
     started = time.perf_counter()
     records = 0
-    for records, log in enumerate(_records(str(path)), start=1):
+    for records, log in enumerate(_records(path), start=1):
         if records > MAX_RECORDS:
             raise LoadError(f"more than {MAX_RECORDS} warm-up records in {path}")
         for _ in range(max(1, iterations)):
@@ -42,14 +45,22 @@ def warm_up(servable: Servable, iterations: int, metrics: Metrics) -> int:
     return records
 
 
-def _records(path: str) -> Iterator[PredictionLog]:
+def _records(path: Path) -> Iterator[PredictionLog]:
+    read = 0
     try:
-        for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            read += len(record) + FRAME
             yield PredictionLog.FromString(record)
     except (tf.errors.OpError, DecodeError) as error:
-        raise LoadError(
-            f"cannot read {path}: {error}. Please verify your warmup data is in TFRecord format."
-        ) from error
+        raise _unreadable(path, str(error)) from error
+    if read != path.stat().st_size:  # TensorFlow takes a header that is cut short for the end
+        raise _unreadable(path, f"truncated record at {read}")
+
+
+def _unreadable(path: Path, why: str) -> LoadError:
+    return LoadError(
+        f"cannot read {path}: {why}. Please verify your warmup data is in TFRecord format."
+    )
 
 
 def _replay(servable: Servable, log: PredictionLog, what: str) -> None:
