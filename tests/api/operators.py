@@ -26,6 +26,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120.0
 """Longest wait for a condition: never the time that anything takes on a free machine."""
 LEASE = {"durationSeconds": 3, "renewDeadlineSeconds": 2.5, "retrySeconds": 0.5}
+STORE = {
+    "bucket": "modelyard",
+    "endpoint": "http://127.0.0.1:9",
+    "readPrefixes": ["modelyard/datasets/"],
+}
 FORBIDDEN_IN_LOGS = ("Traceback", "traceback", "never retrieved", "never awaited", "Unclosed")
 PLURALS = {
     "ModelTraining": (names.API_VERSION, "modeltrainings"),
@@ -161,7 +166,7 @@ class Operator:
         settings = {
             "namespaces": [self.namespace],
             "lease": {"name": "modelyard", "namespace": self.namespace, **LEASE},
-            "stores": [{"bucket": "modelyard", "endpoint": "http://127.0.0.1:9"}],
+            "stores": [STORE],
         }
         config.write_text(yaml.safe_dump(settings))
         self.port = free_ports(1)[0]

@@ -229,22 +229,26 @@ def ready(operator: Operator) -> bool:
         return False
 
 
+def fetched(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - always http
+        return str(answer.read().decode())
+
+
 def test_health_and_metrics_are_served(
     cluster: Cluster, namespace: str, make_operator: Make
 ) -> None:
     operator = make_operator().wait_to_lead()
     wait_for_job(cluster, cluster.create(training("run", namespace)))
     address = f"http://127.0.0.1:{operator.port}"
-    assert urllib.request.urlopen(f"{address}/healthz", timeout=5).read() == b"ok"  # noqa: S310 - loopback
-    text = urllib.request.urlopen(f"{address}/metrics", timeout=5).read().decode()  # noqa: S310 - loopback
+    assert fetched(f"{address}/healthz") == "ok"
     for name in (
         'controller_runtime_reconcile_total{controller="ModelTraining",result="success"}',
         'workqueue_adds_total{name="modelyard"}',
         'rest_client_requests_total{code="201",method="POST"}',
         'leader_election_master_status{name="modelyard"} 1.0',
     ):
-        assert name in text
-    assert "_created" not in text
+        until(f"the metric {name}", lambda name=name: name in fetched(f"{address}/metrics"))
+    assert "_created" not in fetched(f"{address}/metrics")
 
 
 def test_a_wrong_configuration_is_said_in_one_line(
