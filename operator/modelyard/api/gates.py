@@ -14,11 +14,7 @@ OVERALL = "overall"
 
 def judge_gates(evaluation: Evaluation, metrics: Iterable[EvaluationMetric]) -> EvaluationStatus:
     """Judge every gate; the model passes if all do, and if there are none."""
-    observed = {
-        metric.name: metric.value
-        for metric in metrics
-        if metric.slice == OVERALL and metric.data_name == evaluation.data_name
-    }
+    observed = overall(evaluation, metrics)
     results = tuple(judge(gate, observed) for gate in evaluation.gates)
     passed = all(result.verdict == "Passed" for result in results)
     return EvaluationStatus(verdict="Passed" if passed else "Failed", gates=results)
@@ -44,6 +40,29 @@ def judge(gate: Gate, metrics: Mapping[str, str]) -> GateResult:
         required=gate.value,
         verdict="Passed" if passed else "Failed",
     )
+
+
+def refusal_text(evaluation: EvaluationStatus) -> str:
+    """Say which gates refused the model, with observed and required values."""
+    return "; ".join(_explain(gate) for gate in evaluation.gates if gate.verdict == "Failed")
+
+
+def overall(
+    evaluation: Evaluation, metrics: Iterable[EvaluationMetric]
+) -> dict[str, str]:
+    """Return the values that gates look at by name: of all the evaluation data, not of a part."""
+    return {
+        metric.name: metric.value
+        for metric in metrics
+        if metric.slice == OVERALL and metric.data_name == evaluation.data_name
+    }
+
+
+def _explain(gate: GateResult) -> str:
+    sign = ">=" if gate.operator is GateOperator.GREATER_THAN_OR_EQUAL else "<="
+    if gate.observed is None:
+        return f"gate {gate.name}: the trainer reported no {gate.metric}"
+    return f"gate {gate.name}: {gate.metric} is {gate.observed}, required {sign} {gate.required}"
 
 
 def _reaches(observed: str, operator: GateOperator, required: str) -> bool:

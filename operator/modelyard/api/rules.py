@@ -252,31 +252,21 @@ TRAINING = Kind(
         Column("Progress", ".status.progress.percent", "Steps done in percent.", "integer"),
         Column("ETA", ".status.progress.estimatedRemainingSeconds", "Seconds left.", "integer"),
         Column("Epoch", ".status.progress.epoch", "Epoch under way.", "integer"),
-        Column(
-            "Val-Accuracy",
-            '.status.metrics[?(@.name=="val_accuracy")].value',
-            "Accuracy on the evaluation data after the last epoch, while it trains.",
-        ),
-        Column(
-            "Accuracy",
-            '.status.metrics[?(@.name=="accuracy")].value',
-            "Accuracy on the evaluation data once it is trained.",
-        ),
+        Column("Metric", ".status.primaryMetric", "The primary metric, as last measured."),
         Column("Version", ".status.modelVersionName", "The version that came of it."),
         Column("Attempt", ".status.attempt", "Number of the present attempt.", "integer"),
+        _AGE,
         Column(
             "GPUs", ".spec.compute.accelerator.count", "Devices requested.", "integer", wide=True
         ),
         Column("Node", ".status.nodeName", "Node of the present attempt.", wide=True),
-        Column("Examples/s", ".status.progress.examplesPerSecond", "Speed of training.", wide=True),
-        Column("Gates", ".status.evaluation.verdict", "Verdict of the gates.", wide=True),
+        Column("Step/s", ".status.progress.stepsPerSecond", "Speed of training.", wide=True),
         Column(
             "Reason",
             '.status.conditions[?(@.type=="Failed")].reason',
             "Why it failed, if it did.",
             wide=True,
         ),
-        _AGE,
     ),
 )
 
@@ -290,16 +280,16 @@ MODEL_VERSION = Kind(
         _MODEL,
         Column("Version", ".spec.version", "Number within the model.", "integer"),
         Column("Phase", ".status.phase", "Where the version is."),
-        Column("Metric", ".status.primaryMetric", "The metric that was measured first."),
+        Column("Metric", ".status.primaryMetric", "The primary metric, as evaluated."),
+        Column("Digest", ".status.shortDigest", "Identity of the version, 12 digits of it."),
         Column(
             "In-Use",
             '.status.conditions[?(@.type=="InUse")].status',
             "Whether a ModelDeployment needs it.",
         ),
-        Column("Size", ".spec.artifact.bytes", "Bytes of all files.", "integer"),
-        Column("Digest", ".spec.artifact.manifestDigest", "Identity of the version.", wide=True),
-        Column("Training", ".spec.source.training.name", "Where it came from.", wide=True),
+        Column("Size", ".status.size", "Size of all files."),
         _AGE,
+        Column("Training", ".spec.source.training.name", "Where it came from.", wide=True),
     ),
 )
 
@@ -319,9 +309,9 @@ DEPLOYMENT = Kind(
             '.status.conditions[?(@.type=="Ready")].reason',
             "Why it is ready, or is not.",
         ),
+        _AGE,
         Column("Digest", ".status.stable.servedDigest", "What the pods serve.", wide=True),
         Column("Blocked", ".status.blockedVersion", "Version that failed to load.", wide=True),
-        _AGE,
     ),
 )
 

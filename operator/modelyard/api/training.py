@@ -221,6 +221,9 @@ class TrainingProgress(Observed):
     examples_per_second: DecimalString | None = None
     """Speed over the last report interval."""
 
+    steps_per_second: DecimalString | None = None
+    """The same speed in steps."""
+
     last_report_time: Timestamp
     """When the pod last answered."""
 
@@ -371,6 +374,10 @@ class ModelTrainingStatus(Observed):
 
     metrics: Annotated[tuple[MetricValue, ...], Field(max_length=32)] = ()
     """Latest and best values."""
+
+    primary_metric: ShortText | None = None
+    """The spec's primary metric as `name=value`: after the last epoch while it trains, then as
+    evaluated; for printing."""
 
     checkpoint: CheckpointStatus | None = None
     """The newest complete checkpoint."""

@@ -203,7 +203,13 @@ class ModelVersionStatus(Observed):
     """Where the version is; for printing only."""
 
     primary_metric: ShortText | None = None
-    """The first metric as `name=value`, for printing."""
+    """The primary metric as `name=value`, for printing."""
+
+    short_digest: Annotated[str, Field(max_length=12)] | None = None
+    """First 12 digits of the manifest's digest, for printing."""
+
+    size: Annotated[str, Field(max_length=16)] | None = None
+    """Size of all files with its unit, for printing."""
 
     used_by: Annotated[tuple[ObjectName, ...], Field(max_length=64)] = ()
     """ModelDeployments that serve or load it."""

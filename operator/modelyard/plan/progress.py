@@ -17,9 +17,12 @@ from modelyard.plan.attempts import TrainingDraft
 from modelyard.plan.clock import moment_of, timestamp
 from modelyard.plan.conditions import no, unknown, yes
 from modelyard.plan.observed import ProgressFact
+from modelyard.plan.shown import printed, steps_per_second
 
 REPORT_INTERVAL = 10.0
 WHOLE = 100
+VALIDATION = "val_"
+"""What a trainer puts before the name of a metric that it measures after each epoch."""
 
 _PHASES = {
     RunPhase.STARTING: TrainingPhase.RUNNING,
@@ -40,7 +43,9 @@ def percent(step: int, total: int) -> int:
     return min(WHOLE, step * WHOLE // total) if total > 0 else 0
 
 
-def with_report(draft: TrainingDraft, fact: ProgressFact | None) -> TrainingDraft:
+def with_report(
+    training: ModelTraining, draft: TrainingDraft, fact: ProgressFact | None
+) -> TrainingDraft:
     """Return the draft with what the trainer last answered."""
     if fact is None or fact.report.attempt != draft.status.attempt:
         return draft
@@ -55,7 +60,7 @@ def with_report(draft: TrainingDraft, fact: ProgressFact | None) -> TrainingDraf
         )
     if not _due(draft, fact):
         return draft
-    return _resumed(_checkpoint(_written(draft, fact), fact), fact.report)
+    return _resumed(_checkpoint(_written(training, draft, fact), fact), fact.report)
 
 
 def when_done(training: ModelTraining, draft: TrainingDraft, result: RunResult) -> TrainingDraft:
@@ -69,6 +74,7 @@ def when_done(training: ModelTraining, draft: TrainingDraft, result: RunResult) 
         total_epochs=epochs,
         percent=WHOLE,
         examples_per_second=before.examples_per_second if before else None,
+        steps_per_second=before.steps_per_second if before else None,
         last_report_time=timestamp(draft.now),
     )
     draft = draft.set(progress=done, metrics=result.metrics or draft.status.metrics)
@@ -86,8 +92,12 @@ def _due(draft: TrainingDraft, fact: ProgressFact) -> bool:
     return percent(report.step, report.total_steps) != before.percent or abs(age) >= REPORT_INTERVAL
 
 
-def _written(draft: TrainingDraft, fact: ProgressFact) -> TrainingDraft:
-    report = fact.report
+def _written(
+    training: ModelTraining, draft: TrainingDraft, fact: ProgressFact
+) -> TrainingDraft:
+    report, recipe = fact.report, training.spec.recipe
+    primary = training.spec.evaluation.primary_metric.name
+    measured = next((m for m in report.metrics if m.name == VALIDATION + primary), None)
     progress = TrainingProgress(
         step=report.step,
         total_steps=report.total_steps,
@@ -96,12 +106,16 @@ def _written(draft: TrainingDraft, fact: ProgressFact) -> TrainingDraft:
         percent=percent(report.step, report.total_steps),
         estimated_remaining_seconds=report.estimated_remaining_seconds,
         examples_per_second=report.examples_per_second,
+        steps_per_second=steps_per_second(report.examples_per_second, recipe.batch_size),
         last_report_time=fact.time,
     )
     return draft.set(
         phase=_PHASES[report.phase],
         progress=progress,
         metrics=report.metrics or draft.status.metrics,
+        primary_metric=(
+            printed(primary, measured.value) if measured else draft.status.primary_metric
+        ),
     ).judge(
         yes(ConditionType.PROGRESSING, Reason.STEPS_ADVANCING, f"The trainer is {report.phase}.")
     )

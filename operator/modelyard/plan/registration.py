@@ -5,6 +5,7 @@ operator, or a store that is away for an hour only delay the verdict.
 """
 
 from modelyard.api import names
+from modelyard.api.gates import judge_gates, overall, refusal_text
 from modelyard.api.manifest import Manifest
 from modelyard.api.reasons import ConditionType, FailureCategory, Reason
 from modelyard.api.training import EvaluationStatus, ModelTraining, TrainingPhase
@@ -13,10 +14,10 @@ from modelyard.plan.clock import timestamp
 from modelyard.plan.conditions import no, unknown, yes
 from modelyard.plan.core import Create, Plan
 from modelyard.plan.failure import Done, failed
-from modelyard.plan.gates import judge_gates, refusal_text
 from modelyard.plan.manifests.model_version import IDENTITY, model_version
 from modelyard.plan.observed import ManifestFact, PodView, TrainingObserved
 from modelyard.plan.progress import when_done
+from modelyard.plan.shown import printed
 
 STORE_RETRY_SECONDS = 15.0
 
@@ -82,8 +83,11 @@ def _problem(training: ModelTraining, fact: ManifestFact) -> str:
 def _verdict(
     training: ModelTraining, draft: TrainingDraft, observed: TrainingObserved, manifest: Manifest
 ) -> Plan:
-    evaluation = judge_gates(training.spec.evaluation, manifest.metrics)
-    draft = draft.set(evaluation=evaluation)
+    asked = training.spec.evaluation
+    evaluation, name = judge_gates(asked, manifest.metrics), asked.primary_metric.name
+    measured = overall(asked, manifest.metrics).get(name)
+    shown = printed(name, measured) if measured else draft.status.primary_metric
+    draft = draft.set(evaluation=evaluation, primary_metric=shown)
     if evaluation.verdict == "Failed":
         return _rejected(draft, evaluation)
     pod = next((p for p in observed.pods if p.attempt == draft.status.attempt), None)

@@ -139,7 +139,7 @@ def _follow(
     if pod.finished:
         return draft
     if trainer is not None and trainer.running:
-        return with_report(_running(draft, pod), observed.progress)
+        return with_report(training, _running(draft, pod), observed.progress)
     found = obstacle(pod, training.spec.store_name)
     if found is None:
         return not_started(_starting(draft, f"Pod {pod.name} is starting."))

@@ -14,6 +14,7 @@ from modelyard.plan.conditions import Judgement, bounded, holds, no, unknown, ye
 from modelyard.plan.core import Event, Plan, RemoveArtifact
 from modelyard.plan.draft import Draft
 from modelyard.plan.observed import ManifestFact, VersionObserved
+from modelyard.plan.shown import printed, short_digest, sized
 
 VersionDraft = Draft[ModelVersionStatus]
 
@@ -46,7 +47,7 @@ def plan_version(version: ModelVersion, observed: VersionObserved, now: datetime
     guard = None
     if names.FINALIZER_ARTIFACT not in version.metadata.finalizers:
         guard = names.FINALIZER_ARTIFACT
-    draft = draft.set(primary_metric=_primary_metric(version))
+    draft = _shown(version, draft)
     plan = _plan_verification(version, draft, observed)
     return Plan(
         status=plan.status,
@@ -65,11 +66,14 @@ def _used(draft: VersionDraft, used_by: tuple[str, ...]) -> VersionDraft:
     return draft.judge(yes(ConditionType.IN_USE, Reason.SERVED, text))
 
 
-def _primary_metric(version: ModelVersion) -> str | None:
-    if not version.spec.metrics:
-        return None
-    first = version.spec.metrics[0]
-    return f"{first.name}={first.value}"
+def _shown(version: ModelVersion, draft: VersionDraft) -> VersionDraft:
+    """Return the draft with what only `kubectl get` needs; the primary metric is the first one."""
+    first = next(iter(version.spec.metrics), None)
+    return draft.set(
+        primary_metric=printed(first.name, first.value) if first else None,
+        short_digest=short_digest(version.spec.artifact.manifest_digest),
+        size=sized(version.spec.artifact.bytes),
+    )
 
 
 def _plan_verification(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelyard.api.gates import judge, judge_gates
+from modelyard.api.gates import judge, judge_gates, refusal_text
 from modelyard.api.training import Evaluation, Gate
 from modelyard.api.version import EvaluationMetric
 
@@ -32,7 +32,7 @@ def test_a_gate_holds_or_not(operator, observed, required, verdict):
 
 
 def metric(value, **changes):
-    return EvaluationMetric(name="f1", value=value, **({"data_name": "eval"} | changes))
+    return EvaluationMetric(**({"name": "f1", "value": value, "data_name": "eval"} | changes))
 
 
 def test_only_overall_values_of_the_evaluation_data_count():
@@ -46,3 +46,19 @@ def test_one_failed_gate_refuses_and_no_gate_passes():
     gates = [Gate(name="low", metric="f1", value="0.1"), Gate(name="high", metric="f1", value="1")]
     assert judge_gates(Evaluation(gates=gates), (metric("0.5"),)).verdict == "Failed"
     assert judge_gates(Evaluation(), ()).verdict == "Passed"
+
+
+def test_a_refusal_says_what_was_seen_and_what_was_required():
+    gates = [
+        {"name": "floor", "metric": "f1", "value": "0.9"},
+        {"name": "loss", "metric": "log_loss", "operator": AT_MOST, "value": "0.1"},
+        {"name": "high", "metric": "recall", "value": "0.5"},
+        {"name": "none", "metric": "accuracy", "value": "0.1"},
+    ]
+    evaluation = Evaluation.model_validate({"gates": gates})
+    measured = (metric("0.95"), metric("0.3", name="log_loss"), metric("0.4", name="recall"))
+    assert refusal_text(judge_gates(evaluation, measured)) == (
+        "gate loss: log_loss is 0.3, required <= 0.1; "
+        "gate high: recall is 0.4, required >= 0.5; "
+        "gate none: the trainer reported no accuracy"
+    )

@@ -12,14 +12,14 @@ def draft(now=NOW, **status):
 
 
 def reported(**changes) -> ModelTrainingStatus:
-    return with_report(draft(), report(**changes)).status
+    return with_report(make_training(), draft(), report(**changes)).status
 
 
 def again(before, moment, **changes):
     """Whether a further report changes a status."""
     training = make_training()
     given = Draft(training.metadata, before, before, moment)
-    return with_report(given, report(moment, **changes)).status != before
+    return with_report(training, given, report(moment, **changes)).status != before
 
 
 def test_the_first_report_is_written_whole():
@@ -29,9 +29,10 @@ def test_the_first_report_is_written_whole():
         metrics=[{"name": "loss", "value": "0.5"}],
         checkpoint_step=20,
     )
-    status = with_report(draft(), fact).status
+    status = with_report(make_training(), draft(), fact).status
     assert (status.progress.percent, status.progress.step) == (30, 30)
     assert status.progress.last_report_time == text(NOW)
+    assert status.progress.steps_per_second == "0.391"
     assert status.metrics[0].name == "loss"
     assert status.checkpoint.step == 20
     held = {c.type for c in status.conditions if c.status == "True"}
@@ -79,7 +80,7 @@ def test_the_phase_follows_the_trainer(phase, shown):
 
 
 def test_silence_is_unknown_and_never_a_failure_and_ends():
-    silent = with_report(draft(), report(reachable=False)).status
+    silent = with_report(make_training(), draft(), report(reachable=False)).status
     (progressing,) = silent.conditions
     assert (progressing.status, progressing.reason) == ("Unknown", "ProgressUnreachable")
     assert "8080" in progressing.message
@@ -87,8 +88,8 @@ def test_silence_is_unknown_and_never_a_failure_and_ends():
 
 
 def test_an_old_attempts_answer_is_ignored():
-    assert with_report(draft(), report(attempt=7)).status == draft().status
-    assert with_report(draft(), None).status == draft().status
+    assert with_report(make_training(), draft(), report(attempt=7)).status == draft().status
+    assert with_report(make_training(), draft(), None).status == draft().status
 
 
 @pytest.mark.parametrize(
@@ -99,5 +100,27 @@ def test_the_next_attempt_tells_what_the_interruption_cost(resumed, phase, expec
     entry = {"attempt": 1, "reason": "Exit75", "time": text(NOW), "lastStep": 30}
     given = draft(attempt=2, interruptions=[entry])
     fact = report(attempt=2, resumed_from_step=resumed, phase=phase)
-    (after,) = with_report(given, fact).status.interruptions
+    (after,) = with_report(make_training(), given, fact).status.interruptions
     assert (after.resumed_from_step, after.steps_lost) == expected
+
+
+VALUES = [
+    {"name": "loss", "value": "0.5"},
+    {"name": "val_loss", "value": "0.4"},
+    {"name": "val_accuracy", "value": "0.9"},
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("accuracy", "accuracy=0.9"), ("loss", "loss=0.4"), ("f1", None)]
+)
+def test_the_primary_metric_is_the_one_of_the_spec_as_last_validated(name, shown):
+    training = make_training(evaluation={"primaryMetric": {"name": name}})
+    status = with_report(training, draft(), report(metrics=VALUES)).status
+    assert status.primary_metric == shown
+
+
+def test_the_primary_metric_stays_while_a_report_has_none():
+    before = draft(primaryMetric="accuracy=0.9")
+    status = with_report(make_training(), before, report(metrics=[])).status
+    assert status.primary_metric == "accuracy=0.9"

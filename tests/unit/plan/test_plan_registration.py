@@ -55,6 +55,7 @@ def test_passed_gates_create_the_version_and_end_the_training():
         "False/Succeeded",
     ]
     assert training.status.phase == "Succeeded"
+    assert training.status.primary_metric == "accuracy=0.97"
     assert plan_training(training, training_observed(), later(9)).empty
 
 
@@ -72,6 +73,7 @@ def test_a_refused_model_is_never_complete_and_gets_no_version():
     assert judged(training, "Complete") == "False/Rejected"
     assert judged(training, "Registered") == "False/Rejected"
     assert training.status.phase == "Rejected"
+    assert training.status.primary_metric == "accuracy=0.9"
     assert training.status.model_version_name is None
     gate = training.status.evaluation.gates[0]
     assert (gate.observed, gate.required) == ("0.9", "0.95")

@@ -46,6 +46,7 @@ def test_a_version_is_ready_once_its_files_match():
     ]
     assert version.status.phase == "Ready"
     assert version.status.primary_metric == "log_loss=0.2"
+    assert (version.status.short_digest, version.status.size) == ("aaaaaaaaaaaa", "10B")
     assert plan.actions == ()
     assert not version_needs(version)
 
