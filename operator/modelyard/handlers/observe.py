@@ -21,6 +21,7 @@ from modelyard.plan.observed import (
     ManifestFact,
     PodView,
     ProgressFact,
+    RunFact,
     TrainingNeeds,
     TrainingObserved,
     VersionObserved,
@@ -28,7 +29,13 @@ from modelyard.plan.observed import (
 from modelyard.plan.parse import parse_version
 from modelyard.plan.training import training_needs
 from modelyard.plan.version import version_needs
-from modelyard.plan.views import job_view, pod_view, service_view, workload_view
+from modelyard.plan.views import (
+    job_view,
+    manifest_digest,
+    pod_view,
+    service_view,
+    workload_view,
+)
 
 LOG_BYTES = 2048
 
@@ -55,6 +62,7 @@ class Observer:
             jobs = tuple(map(job_view, await self._live(key.namespace, uid, JOB)))
             pods = tuple(map(pod_view, await self._live(key.namespace, uid, POD)))
             needs = training_needs(training, jobs, pods)
+        run = await self._run(key, training) if needs.run else None
         return TrainingObserved(
             images=self.config.images,
             store=self.config.store(spec.store_name),
@@ -63,7 +71,8 @@ class Observer:
             progress=self._progress(key, needs, pods),
             log_tail=await self._log_tail(key.namespace, needs),
             manifest=await self._training_manifest(key, training, needs),
-            version=self._wanted_version(key.namespace, training, needs),
+            run=run,
+            taken_over=await self._taken_over(key, training, run) if needs.guard else False,
             refusal=refusal,
         )
 
@@ -139,13 +148,18 @@ class Observer:
         place = (spec.store_name, key.namespace, spec.model_name)
         return await self.stores.manifest(*place, *needs.manifest)
 
-    def _wanted_version(
-        self, namespace: str, training: ModelTraining, needs: TrainingNeeds
-    ) -> ModelVersion | None:
-        name = needs.version_name
-        if name is None and needs.manifest is not None:
-            name = version_name(training.spec.model_name, needs.manifest[0])
-        return self._version(namespace, name) if name else None
+    async def _run(self, key: Key, training: ModelTraining) -> RunFact:
+        spec = training.spec
+        place = (spec.store_name, key.namespace, spec.model_name)
+        return await self.stores.published(*place, training.metadata.uid)
+
+    async def _taken_over(self, key: Key, training: ModelTraining, run: RunFact | None) -> bool:
+        """Tell whether a ModelVersion has what the training published; the cache may not know."""
+        if run is None or run.version is None:
+            return False
+        name = version_name(training.spec.model_name, run.version)
+        raw = await self.client.get(MODEL_VERSION, key.namespace, name)
+        return raw is not None and manifest_digest(raw) == run.manifest_digest
 
     def _version(self, namespace: str, name: str) -> ModelVersion | None:
         raw = self.cache.get(Key(MODEL_VERSION.name, namespace, name))

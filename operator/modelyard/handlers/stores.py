@@ -10,7 +10,8 @@ from modelyard.api.errors import Refused, Retry
 from modelyard.api.reasons import Reason
 from modelyard.api.store import ModelKeys
 from modelyard.plan.core import RemoveArtifact, RemoveRun
-from modelyard.plan.observed import ManifestFact
+from modelyard.plan.observed import ManifestFact, RunFact
+from modelyard.store.interface import Store
 
 
 class Stores:
@@ -26,14 +27,9 @@ class Stores:
         """Return what the store says of a version; every obstacle is a fact, never raised."""
 
         def look() -> ManifestFact:
-            from modelyard.store.client import connect  # noqa: PLC0415 - see module
-            from modelyard.store.verify import verify_manifest  # noqa: PLC0415
+            from modelyard.store.verify import verify_manifest  # noqa: PLC0415 - see module
 
-            settings = self._config.store(store_name)
-            if settings is None:
-                return ManifestFact("Unreachable", message=f"no store {store_name!r} is configured")
-            keys = ModelKeys(settings.prefix, namespace, model)
-            return verify_manifest(connect(settings), keys, version, digest)
+            return verify_manifest(*self._reach(store_name, namespace, model), version, digest)
 
         try:
             async with self._threads:
@@ -41,28 +37,54 @@ class Stores:
         except (Refused, Retry) as obstacle:
             return ManifestFact("Unreachable", message=str(obstacle))
 
+    async def published(
+        self, store_name: str, namespace: str, model: str, training_uid: str
+    ) -> RunFact:
+        """Return what a training has committed; every obstacle is a fact, never raised."""
+
+        def look() -> RunFact:
+            from modelyard.store.claims import published_by  # noqa: PLC0415 - see module
+
+            return published_by(*self._reach(store_name, namespace, model), training_uid)
+
+        try:
+            async with self._threads:
+                return await asyncio.to_thread(look)
+        except (Refused, Retry) as obstacle:
+            return RunFact("Unreachable", message=str(obstacle))
+
     async def remove(self, action: RemoveArtifact | RemoveRun) -> None:
         """Delete what a plan's action names.
 
         Raises:
-            Refused: the store is not configured, or refuses us.
-            Retry: the store did not answer.
+            Refused: the store is not configured, refuses us, or did not answer: whoever waits for
+                the removal is told, and a deletion does not wait for ever.
         """
 
         def delete() -> None:
-            from modelyard.store.client import connect  # noqa: PLC0415 - see module
-            from modelyard.store.collect import remove_run, remove_version  # noqa: PLC0415
+            from modelyard.store.collect import (  # noqa: PLC0415 - see module
+                remove_run,
+                remove_version,
+            )
 
-            settings = self._config.store(action.store_name)
-            if settings is None:
-                message = f"No store {action.store_name!r} is configured; add it to the operator's"
-                raise Refused(Reason.STORE_NOT_FOUND, f"{message} configuration.")
-            keys = ModelKeys(settings.prefix, action.namespace, action.model)
-            store = connect(settings)
+            store, keys = self._reach(action.store_name, action.namespace, action.model)
             if isinstance(action, RemoveRun):
-                remove_run(store, keys, action.training_uid)
+                remove_run(store, keys, action.training_uid, action.keep_version)
             else:
                 remove_version(store, keys, action.version, action.manifest_digest)
 
-        async with self._threads:
-            await asyncio.to_thread(delete)
+        try:
+            async with self._threads:
+                await asyncio.to_thread(delete)
+        except Retry as retry:
+            raise Refused(Reason.STORE_UNREACHABLE, str(retry)) from retry
+
+    def _reach(self, store_name: str, namespace: str, model: str) -> tuple[Store, ModelKeys]:
+        """Return a store, and the keys of a model in it."""
+        from modelyard.store.client import connect  # noqa: PLC0415 - see module
+
+        settings = self._config.store(store_name)
+        if settings is None:
+            message = f"No store {store_name!r} is configured; add it to the operator's"
+            raise Refused(Reason.STORE_NOT_FOUND, f"{message} configuration.")
+        return connect(settings), ModelKeys(settings.prefix, namespace, model)

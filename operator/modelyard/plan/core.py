@@ -63,12 +63,18 @@ class RemoveArtifact:
 
 @dataclass(frozen=True, slots=True)
 class RemoveRun:
-    """Delete checkpoints of a training; logs and evidence of its version stay."""
+    """Delete checkpoints of a training, and what it published unless a ModelVersion has it.
+
+    No attempt of the training can publish any more before anything is deleted; its logs and the
+    evidence of its version stay.
+    """
 
     store_name: str
     namespace: str
     model: str
     training_uid: str
+    keep_version: int | None = None
+    """Number of the version that a ModelVersion guards from now on."""
 
 
 Action = Create | Apply | Delete | RemoveArtifact | RemoveRun

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from modelyard.api.reasons import FailureCategory
 from modelyard.api.run import ExitCode, RunResult
-from modelyard.plan.observed import ContainerView, PodView
+from modelyard.plan.observed import ContainerView, PodView, RunFact
 
 TRAINER = "trainer"
 TERMINATED = 143
@@ -85,6 +85,16 @@ def ending_of(pod: PodView | None) -> Ending:
     if trainer.exit_code == ExitCode.DONE:
         return _done(pod, result)
     return _failed(pod, trainer, result)
+
+
+def published(fact: RunFact | None) -> Done | None:
+    """Return the ending of a run that the store calls committed, whatever became of its pod."""
+    if fact is None or fact.version is None:
+        return None
+    result = RunResult(
+        exit_code=ExitCode.DONE, version=fact.version, manifest_digest=fact.manifest_digest
+    )
+    return Done(fact.version, fact.manifest_digest, result)
 
 
 def failed(category: FailureCategory, message: str) -> Failed:

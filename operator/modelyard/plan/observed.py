@@ -84,6 +84,17 @@ class ManifestFact:
 
 
 @dataclass(frozen=True, slots=True)
+class RunFact:
+    """What the store says a training has published, whether or not a pod lived to report it."""
+
+    state: Literal["Committed", "Nothing", "Unreachable"]
+    """Unreachable: the store did not answer; nothing is known."""
+    version: int | None = None
+    manifest_digest: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ProgressFact:
     """The last answer of a running trainer."""
 
@@ -117,8 +128,10 @@ class TrainingObserved:
     log_tail: str = ""
     """End of the failed pod's log, if it was needed and could be read."""
     manifest: ManifestFact | None = None
-    version: ModelVersion | None = None
-    """The ModelVersion that has the name this training's version would have."""
+    run: RunFact | None = None
+    """What the training has published, if its last pod cannot tell or it is being deleted."""
+    taken_over: bool = False
+    """Whether a ModelVersion guards what the training has published."""
     refusal: Refusal | None = None
 
 
@@ -128,8 +141,11 @@ class TrainingNeeds:
 
     manifest: tuple[int, str] | None = None
     """Version number and expected digest of the manifest to read."""
-    version_name: str | None = None
-    """ModelVersion to look up."""
+    run: bool = False
+    """Whether the store must be asked what the training published: its last pod cannot tell."""
+    guard: bool = False
+    """Whether the API server must be asked if a ModelVersion guards what the training published: it
+    is about to be removed otherwise."""
     log_of: str | None = None
     """Pod of a failed attempt whose log tail the user should see."""
     progress_of: str | None = None

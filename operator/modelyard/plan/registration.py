@@ -23,7 +23,7 @@ STORE_RETRY_SECONDS = 15.0
 
 
 def record_result(
-    training: ModelTraining, draft: TrainingDraft, done: Done, pod: PodView
+    training: ModelTraining, draft: TrainingDraft, done: Done, pod: PodView | None
 ) -> TrainingDraft:
     """Record what the trainer published, so that its pod is needed no more."""
     draft = when_done(training, draft, done.result)
@@ -31,7 +31,7 @@ def record_result(
         phase=TrainingPhase.REGISTERING,
         version=done.version,
         manifest_digest=done.manifest_digest,
-        node_name=pod.node_name or None,
+        node_name=pod.node_name if pod else draft.status.node_name,
     ).judge(
         no(ConditionType.RUNNING, Reason.FINISHED, "The trainer finished."),
         no(ConditionType.PROGRESSING, Reason.FINISHED),

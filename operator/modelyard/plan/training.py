@@ -19,9 +19,9 @@ from modelyard.plan.acceptance import refusal_of
 from modelyard.plan.attempts import TrainingDraft, after_failure, first_attempt
 from modelyard.plan.conditions import holds, no, unknown, yes
 from modelyard.plan.core import Plan, Refusal
-from modelyard.plan.deletion import plan_training_deletion, unregistered
+from modelyard.plan.deletion import plan_training_deletion
 from modelyard.plan.draft import Draft
-from modelyard.plan.failure import TRAINER, Failed, ending_of, failed
+from modelyard.plan.failure import TRAINER, Done, Failed, ending_of, failed
 from modelyard.plan.observed import JobView as Job
 from modelyard.plan.observed import PodView as Pod
 from modelyard.plan.observed import TrainingNeeds, TrainingObserved
@@ -53,7 +53,8 @@ def training_needs(
     """Tell which facts beyond the watch caches the next planning needs."""
     status = training.status
     if training.metadata.deletion_timestamp is not None:
-        return TrainingNeeds(version_name=_registered_as(training), live=_quiet(jobs, pods))
+        quiet = _quiet(jobs, pods)
+        return TrainingNeeds(run=quiet, guard=quiet, live=quiet)
     if terminal(training) or status.attempt == 0:
         return TrainingNeeds()
     if status.version is not None and status.manifest_digest is not None:
@@ -67,10 +68,12 @@ def _attempt_needs(
     pod, present = last_pod(training, pods), current_job(training, jobs)
     if pod is None:
         ended = present is None or present.complete or present.failed
-        return TrainingNeeds(live=ended and _quiet((), pods))
+        over = settled(training, jobs, pods)
+        return TrainingNeeds(live=ended and _quiet((), pods), run=over)
     if settled(training, jobs, pods):
-        lost = isinstance(ending_of(pod), Failed)
-        return TrainingNeeds(log_of=pod.name if lost else None)
+        ending = ending_of(pod)
+        log_of = pod.name if isinstance(ending, Failed) else None
+        return TrainingNeeds(log_of=log_of, run=not isinstance(ending, Done))
     trainer = pod.container(TRAINER)
     answers = trainer is not None and trainer.running and bool(pod.pod_ip)
     return TrainingNeeds(progress_of=pod.name if answers else None)
@@ -117,11 +120,6 @@ def _guarded(training: ModelTraining, plan: Plan) -> Plan:
 def _missing_finalizer(training: ModelTraining) -> str | None:
     present = names.FINALIZER_RUN_DATA in training.metadata.finalizers
     return None if present else names.FINALIZER_RUN_DATA
-
-
-def _registered_as(training: ModelTraining) -> str | None:
-    version = unregistered(training)
-    return names.version_name(training.spec.model_name, version) if version else None
 
 
 def _refused(training: ModelTraining, draft: TrainingDraft, refusal: Refusal) -> Plan:

@@ -77,6 +77,12 @@ def service_view(raw: Json) -> ServiceView:
     )
 
 
+def manifest_digest(raw: Json) -> str:
+    """Read what a ModelVersion stands for, even one that is not understood in full."""
+    artifact = (raw.get("spec") or {}).get("artifact") or {}
+    return str(artifact.get("manifestDigest", ""))
+
+
 def _metadata(raw: Json) -> Json:
     return raw.get("metadata") or {}
 

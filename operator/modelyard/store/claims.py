@@ -12,12 +12,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from modelyard.api.errors import Retry
-from modelyard.api.manifest import Tombstone
+from modelyard.api.errors import Refused, Retry
+from modelyard.api.manifest import Manifest, Tombstone
 from modelyard.api.meta import Model
 from modelyard.api.store import ModelKeys
 from modelyard.api.version import TrainingSource
-from modelyard.store.commit import decide
+from modelyard.plan.observed import RunFact
+from modelyard.store.commit import decide, read_commit
 from modelyard.store.documents import create, decode, swap
 from modelyard.store.fence import CLOSED, locked_out
 from modelyard.store.interface import Fetched, Missing, Store
@@ -101,6 +102,20 @@ def read_pointer(
     except Missing:
         return None
     return decode(RunPointer, fetched.content, store.locate(key)), fetched
+
+
+def published_by(store: Store, keys: ModelKeys, training_uid: str) -> RunFact:
+    """Say which version a training has committed; an obstacle is a fact, never raised."""
+    try:
+        found = read_pointer(store, keys, training_uid)
+        number = found[0].version if found else None
+        commit = read_commit(store, keys, number) if number else None
+    except (Refused, Retry) as obstacle:
+        return RunFact("Unreachable", message=str(obstacle))
+    match commit.record if commit else None:
+        case Manifest() as manifest if commit and manifest.source.uid == training_uid:
+            return RunFact("Committed", manifest.version, commit.digest)
+    return RunFact("Nothing")
 
 
 def decided_numbers(store: Store, keys: ModelKeys) -> Iterator[int]:

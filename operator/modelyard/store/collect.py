@@ -42,19 +42,21 @@ def remove_version(store: Store, keys: ModelKeys, version: int, manifest_digest:
     raise Retry(f"{store.locate(keys.manifest(version))} is contended: try again")
 
 
-def remove_run(store: Store, keys: ModelKeys, training_uid: str) -> None:
-    """Delete the checkpoints of a training and what it uploaded without committing; repeatable.
+def remove_run(
+    store: Store, keys: ModelKeys, training_uid: str, keep_version: int | None = None
+) -> None:
+    """Delete the checkpoints of a training and what it uploaded; repeatable.
 
-    All its attempts are locked out first. A committed version stays, and so do the folders `logs`
-    and `evidence` below each attempt.
+    All its attempts are locked out first. A committed version stays only if it is `keep_version`:
+    any other has no owner. The folders `logs` and `evidence` below each attempt stay.
 
     Raises:
         Retry: The store did not answer; call again.
     """
     raise_fence(store, keys, training_uid, CLOSED)
     version = close_run(store, keys, training_uid)
-    if version is not None:
-        give_up(store, keys, version, "its training was removed before it committed")
+    if version is not None and version != keep_version:
+        _remove_published(store, keys, training_uid, version)
     _remove_run_data(store, keys, training_uid)
 
 
@@ -85,6 +87,16 @@ def sweep_tombstones(store: Store, keys: ModelKeys) -> int:
             _clear(store, keys.artifact(version))
             swept += len(left)
     return swept
+
+
+def _remove_published(store: Store, keys: ModelKeys, training_uid: str, version: int) -> None:
+    """Remove what a training has under its number, committed or not."""
+    if give_up(store, keys, version, "its training was removed before it committed"):
+        return
+    commit = read_commit(store, keys, version)
+    record = commit.record if commit else None
+    if commit and isinstance(record, Manifest) and record.source.uid == training_uid:
+        remove_version(store, keys, version, commit.digest)
 
 
 def _bury(store: Store, keys: ModelKeys, commit: Commit, manifest: Manifest, expected: str) -> None:
