@@ -225,7 +225,7 @@ def make_deployment(
 
 
 def deployment_observed(**changes: Any) -> DeploymentObserved:
-    given = {"images": IMAGES, "store": STORE, "target": make_version()}
+    given = {"images": IMAGES, "stores": (STORE,), "target": make_version()}
     return DeploymentObserved(**{**given, **changes})
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from modelyard.api.meta import (
     Condition,
     Digest,
+    DnsLabel,
     Message,
     Model,
     ModelName,
@@ -18,6 +19,7 @@ from modelyard.api.meta import (
     ShortText,
     Timestamp,
 )
+from modelyard.api.version import GoldenSet
 
 
 class ServingRuntime(StrEnum):
@@ -84,6 +86,15 @@ class ServedVersion(Observed):
 
     digest: Digest
     """Manifest digest that the pods must serve."""
+
+    store_name: DnsLabel
+    """Store that the pods fetch it from."""
+
+    server: ServerSpec
+    """The server block it was brought up with: its pods can be built again from this record."""
+
+    golden_set: GoldenSet | None = None
+    """Recorded predictions that its pods must reproduce."""
 
     served_digest: Digest | None = None
     """Manifest digest that the pods report."""

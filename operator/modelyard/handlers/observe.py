@@ -95,10 +95,9 @@ class Observer:
         uid = deployment.metadata.uid
         pods = self._pods(uid)
         target = self._version(key.namespace, deployment.spec.model_version_name)
-        name = target.spec.artifact.store_name if target else ""
         return DeploymentObserved(
             images=self.config.images,
-            store=self.config.store(name),
+            stores=self.config.stores,
             target=target,
             workloads=tuple(map(workload_view, self._owned(uid, DEPLOYMENT.name))),
             services=tuple(map(service_view, self._owned(uid, SERVICE.name))),

@@ -51,14 +51,11 @@ def plan_deployment(
     )
     if _role_names(decided.status) != _role_names(before):
         return with_serving(deployment, decided, observed).plan()
-    return _settle(deployment, decided, wanted, observed)
+    return _settle(deployment, decided, observed)
 
 
 def _settle(
-    deployment: ModelDeployment,
-    draft: DeploymentDraft,
-    wanted: ServedVersion | None,
-    observed: DeploymentObserved,
+    deployment: ModelDeployment, draft: DeploymentDraft, observed: DeploymentObserved
 ) -> Plan:
     """Plan the effects of roles that are already recorded."""
     canary, requeue = draft.status.canary, None
@@ -69,7 +66,7 @@ def _settle(
     draft = with_serving(deployment, draft, observed)
     if observed.refusal:
         return draft.plan(requeue_after=requeue or REFUSAL_RETRY_SECONDS)
-    return draft.plan(*effects(deployment, draft.status, wanted, observed), requeue_after=requeue)
+    return draft.plan(*effects(deployment, draft.status, observed), requeue_after=requeue)
 
 
 def _role_names(status: ModelDeploymentStatus) -> tuple[str | None, str | None, str | None]:
@@ -98,8 +95,9 @@ def _target_refusal(deployment: ModelDeployment, observed: DeploymentObserved) -
     if not _ready(target):
         text = f"ModelVersion {name} is {target.status.phase}: see its conditions."
         return Refusal(Reason.VERSION_NOT_READY, text)
-    if observed.store is None:
-        return Refusal(Reason.STORE_NOT_FOUND, store_missing(target.spec.artifact.store_name))
+    store_name = target.spec.artifact.store_name
+    if observed.store(store_name) is None:
+        return Refusal(Reason.STORE_NOT_FOUND, store_missing(store_name))
     return None
 
 

@@ -197,8 +197,8 @@ class DeploymentObserved:
     """The world of one ModelDeployment."""
 
     images: Images
-    store: StoreSettings | None = None
-    """Store of the target version, or None if the operator knows none of that name."""
+    stores: tuple[StoreSettings, ...] = ()
+    """All stores that the operator knows."""
     target: ModelVersion | None = None
     """The ModelVersion that the spec names, or None if there is none."""
     workloads: tuple[WorkloadView, ...] = ()
@@ -206,3 +206,7 @@ class DeploymentObserved:
     pods: tuple[PodView, ...] = ()
     sentinels: tuple[SentinelFact, ...] = ()
     refusal: Refusal | None = None
+
+    def store(self, name: str) -> StoreSettings | None:
+        """Return the store of that name, or None if the operator knows none."""
+        return next((store for store in self.stores if store.name == name), None)

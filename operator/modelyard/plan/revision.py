@@ -31,6 +31,9 @@ def served(deployment: ModelDeployment, target: ModelVersion, since: str) -> Ser
         version=target.spec.version,
         revision=revision_of(digest, deployment.spec.server),
         digest=digest,
+        store_name=target.spec.artifact.store_name,
+        server=deployment.spec.server,
+        golden_set=target.spec.golden_set,
         since=since,
     )
 

@@ -52,7 +52,7 @@ def judge_canary(
         return broken
     if _proved(deployment, canary, observed):
         return Proved()
-    reason = _obstacle(deployment, canary, observed)
+    reason = _obstacle(canary, observed)
     deadline = deployment.spec.server.load_deadline_seconds
     if age > deadline:
         text = f"{canary.model_version_name} was not ready within {deadline} s. {reason}".strip()
@@ -116,7 +116,7 @@ def _proved(
         return False
     current = workload.observed_generation >= workload.generation
     ready = {pod.uid for pod in pods_of(canary, observed) if pod.ready}
-    judged = observed.target is not None and observed.target.spec.golden_set is not None
+    judged = canary.golden_set is not None
     proved = {
         fact.pod_uid for fact in facts_of(canary, observed) if fact.golden == "Passed" or not judged
     }
@@ -124,12 +124,9 @@ def _proved(
     return current and workload.replicas == wanted and enough
 
 
-def _obstacle(
-    deployment: ModelDeployment, canary: ServedVersion, observed: DeploymentObserved
-) -> str:
-    store_name = observed.store.name if observed.store else "default"
+def _obstacle(canary: ServedVersion, observed: DeploymentObserved) -> str:
     for pod in pods_of(canary, observed):
-        found = obstacle(pod, store_name)
+        found = obstacle(pod, canary.store_name)
         if found:
             return found.message
         fetch = pod.container("fetch")

@@ -2,8 +2,8 @@
 
 A pod template is frozen when its Deployment is created: that is one `Create`. Afterwards only
 `replicas` are applied, by a field manager of its own, so that an upgrade of the operator restarts
-no server. A Deployment that somebody deleted is built again from the version that the spec names;
-for any other revision the record of its server block is gone, and the spec must name it again.
+no server. A Deployment that somebody deleted is built again from the record of its role, whatever
+the spec names by then.
 """
 
 from collections.abc import Iterator
@@ -27,12 +27,11 @@ IDENTITY = ("metadata.name",)
 def effects(
     deployment: ModelDeployment,
     status: ModelDeploymentStatus,
-    wanted: ServedVersion | None,
     observed: DeploymentObserved,
 ) -> Iterator[Action]:
     """Yield what is missing or too much: pods first, then traffic, then what is left over."""
     for version, replicas in _roles(deployment, status):
-        yield from _workload(deployment, version, wanted, replicas, observed)
+        yield from _workload(deployment, version, replicas, observed)
         yield from _version_service(deployment, version, observed)
     yield from _traffic(deployment, status.stable, observed)
     yield from _cleanup(deployment, status, observed)
@@ -50,14 +49,12 @@ def _roles(
 def _workload(
     deployment: ModelDeployment,
     version: ServedVersion,
-    wanted: ServedVersion | None,
     replicas: int,
     observed: DeploymentObserved,
 ) -> Iterator[Action]:
     workload = workload_of(version, observed)
     if workload is None:
-        if wanted is not None and wanted.revision == version.revision:
-            yield from _created(deployment, version, observed)
+        yield from _created(deployment, version, observed)
     elif not workload.deleting and workload.replicas != replicas:
         yield Apply(serving_scale(deployment, version, workload.uid, replicas), SCALE_MANAGER)
 
@@ -65,10 +62,10 @@ def _workload(
 def _created(
     deployment: ModelDeployment, version: ServedVersion, observed: DeploymentObserved
 ) -> Iterator[Action]:
-    if observed.store is None or observed.target is None:
-        return
-    config = serve_config(deployment, version, observed.store, observed.target.spec.golden_set)
-    yield Create(serving_deployment(deployment, config, version, observed.images), IDENTITY)
+    store = observed.store(version.store_name)
+    if store is not None:
+        config = serve_config(deployment, version, store)
+        yield Create(serving_deployment(deployment, config, version, observed.images), IDENTITY)
 
 
 def _version_service(

@@ -11,7 +11,7 @@ from typing import Any
 
 from modelyard.api import names
 from modelyard.api.config import Images
-from modelyard.api.deployment import ModelDeployment, ServedVersion
+from modelyard.api.deployment import ModelDeployment, ServedVersion, ServerSpec
 from modelyard.api.manifest import canonical_json
 from modelyard.api.serve import (
     CONFIG_FOLDER,
@@ -21,7 +21,6 @@ from modelyard.api.serve import (
     ServeConfig,
 )
 from modelyard.api.store import StoreSettings
-from modelyard.api.version import GoldenSet
 from modelyard.plan.manifests import pods
 
 Json = dict[str, Any]
@@ -64,16 +63,15 @@ def serving_deployment(
 ) -> Json:
     """Build the Deployment of a revision, with one pod at least: an unproved version needs one."""
     manifest = _skeleton(deployment, version)
-    server = deployment.spec.server
     manifest["spec"] = {
         "replicas": max(1, deployment.spec.replicas),
-        "progressDeadlineSeconds": server.load_deadline_seconds + 1,
+        "progressDeadlineSeconds": version.server.load_deadline_seconds + 1,
         "revisionHistoryLimit": 1,
         "selector": {"matchLabels": serving_selector(deployment, version.revision)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}},
         "template": {
             "metadata": {"labels": manifest["metadata"]["labels"]},
-            "spec": _pod(deployment, config, images),
+            "spec": _pod(version.server, config, images),
         },
     }
     return manifest
@@ -93,10 +91,7 @@ def serving_scale(
 
 
 def serve_config(
-    deployment: ModelDeployment,
-    version: ServedVersion,
-    store: StoreSettings,
-    golden_set: GoldenSet | None,
+    deployment: ModelDeployment, version: ServedVersion, store: StoreSettings
 ) -> ServeConfig:
     """Return what fetcher and sentinel of a revision are told."""
     return ServeConfig(
@@ -105,8 +100,8 @@ def serve_config(
         model_name=version.model_name,
         version=version.version,
         manifest_digest=version.digest,
-        golden_set=golden_set,
-        drain_seconds=deployment.spec.server.drain_seconds,
+        golden_set=version.golden_set,
+        drain_seconds=version.server.drain_seconds,
     )
 
 
@@ -117,14 +112,14 @@ def _skeleton(deployment: ModelDeployment, version: ServedVersion) -> Json:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}
 
 
-def _pod(deployment: ModelDeployment, config: ServeConfig, images: Images) -> Json:
+def _pod(server: ServerSpec, config: ServeConfig, images: Images) -> Json:
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 2 * config.drain_seconds + 60,
         "securityContext": pods.POD_SECURITY,
         "initContainers": [_fetch(config, images), _sentinel(config, images)],
-        "containers": [_server(deployment, config, images)],
+        "containers": [_server(server, config, images)],
         "volumes": [pods.scratch("models"), pods.scratch("tmp")],
     }
 
@@ -167,8 +162,7 @@ def _sentinel(config: ServeConfig, images: Images) -> Json:
     }
 
 
-def _server(deployment: ModelDeployment, config: ServeConfig, images: Images) -> Json:
-    server = deployment.spec.server
+def _server(server: ServerSpec, config: ServeConfig, images: Images) -> Json:
     return {
         "name": SERVER,
         "image": server.image or images.server,
