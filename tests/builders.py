@@ -19,6 +19,7 @@ from modelyard.plan.observed import (
     ManifestFact,
     PodView,
     ProgressFact,
+    RunFact,
     SentinelFact,
     TrainingObserved,
     VersionObserved,
@@ -134,6 +135,10 @@ def report(moment: datetime = NOW, *, reachable: bool = True, **changes: Any) ->
     given = {"phase": RunPhase.TRAINING, "attempt": 1, "step": 30, "total_steps": 100}
     answer = ProgressReport(**{**given, "epoch": 1, "total_epochs": 3, **changes})
     return ProgressFact(report=answer, time=text(moment), reachable=reachable)
+
+
+def committed(version: int = 3, digest: str = DIGEST) -> RunFact:
+    return RunFact("Committed", version, digest)
 
 
 def make_manifest(accuracy: str = "0.97", **changes: Any) -> Manifest:

@@ -10,13 +10,15 @@ from typing import Any
 from modelyard.api import names
 from modelyard.api.training import ModelTraining
 from modelyard.kube.kinds import ROOT_NAMES, Key, Raw, key_of
-from modelyard.plan.core import RemoveArtifact, RemoveRun
+from modelyard.plan.clock import seconds_since
+from modelyard.plan.conditions import TYPES
 from tests.simulation.model import ApiModel
 from tests.simulation.nodes import Nodes, finished
-from tests.simulation.shelf import Shelf
+from tests.simulation.shelf import Place, Shelf
 from tests.simulation.twin import ACTOR
 
 GATE = Decimal("0.95")
+PATIENCE = 600
 
 
 class ViolationError(AssertionError):
@@ -54,6 +56,10 @@ class Invariants:
         self.proved: set[tuple[str, str]] = set()
         self.edited: set[str] = set()
         self.verbs: Counter[str] = Counter()
+        self.strangers: set[str] = set()
+        """Trainings that no store of the operator can hold, or that nobody can understand."""
+        self.left: set[str] = set()
+        """Trainings that went while their store was away."""
         api.hook = self.wrote
         shelf.judge = self.removes
 
@@ -167,13 +173,23 @@ class Invariants:
         require(self.shelf.holds(*place, digest), "a ModelVersion without an artifact")
 
     def _finalizers_modeltraining(self, before: Raw, after: Raw) -> None:
-        uid = before["metadata"]["uid"]
-        gone = names.FINALIZER_RUN_DATA not in after["metadata"].get("finalizers", [])
-        require(not gone or uid in self.shelf.closed, "I5: let go before the run was removed")
+        if names.FINALIZER_RUN_DATA not in after["metadata"].get("finalizers", []):
+            self._let_go(before)
+
+    def _let_go(self, training: Raw) -> None:
+        """Nothing stays in the store, unless the store has been away for ten minutes."""
+        uid, held = training["metadata"]["uid"], condition(training, "Accepted")
+        if uid in self.shelf.closed:
+            return
+        away = self.shelf.down or self.shelf.stuck or uid in self.strangers
+        require(away and held["status"] == "False", "I5: let go before the run was removed")
+        waited = seconds_since(held["lastTransitionTime"], self.api.clock())
+        require(waited >= PATIENCE, f"I5: let go after {waited} seconds of trying")
+        self.left.add(uid)
 
     def _remove_modeltraining(self, before: Raw, _: Raw | None) -> None:
         uid = before["metadata"]["uid"]
-        require(uid in self.shelf.closed, "I5: let go before the run was removed")
+        self._let_go(before)
         live = [pod for pod in self._children("Pod", uid) if not finished(pod)]
         require(not live, "I5: let go while a pod could still write")
 
@@ -188,20 +204,19 @@ class Invariants:
     def _status_modelversion(self, before: Raw, after: Raw) -> None:
         self._status(before, after)
 
-    def removes(self, action: RemoveArtifact | RemoveRun) -> None:
-        """Judge a removal from the store."""
-        if isinstance(action, RemoveRun):
-            return
-        name = names.version_name(action.model, action.version)
+    def removes(self, place: Place, digest: str) -> None:
+        """Judge the removal of a version from the store."""
+        namespace, model, number = place
+        name = names.version_name(model, number)
         for deployment in self.api.all("ModelDeployment"):
             for kind in ("stable", "canary"):
                 used = role(deployment, kind).get("modelVersionName") == name
                 require(not used, f"I2: {name} was removed while it is {kind}")
-        version = self.api.objects.get(Key("ModelVersion", action.namespace, name))
+        version = self.api.objects.get(Key("ModelVersion", namespace, name))
         if version is None or version["metadata"].get("deletionTimestamp"):
             return
-        digest = version["spec"]["artifact"]["manifestDigest"]
-        require(digest != action.manifest_digest, f"I2: {name} lost its artifact")
+        guarded = version["spec"]["artifact"]["manifestDigest"]
+        require(digest != guarded, f"I2: {name} lost its artifact")
 
     # deployments
 
@@ -271,6 +286,8 @@ class Invariants:
         require(old <= new <= generation, "I6: observedGeneration is not monotone")
         types = [c["type"] for c in after["status"]["conditions"]]
         require(len(types) == len(set(types)), "a condition stands twice")
+        missing = set(TYPES[after["kind"]]) - set(types)
+        require(not missing, f"conditions are missing: {missing}")
         for entry in after["status"]["conditions"]:
             require(len(entry.get("message", "")) <= 1024, "a message is too long")
 

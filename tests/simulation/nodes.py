@@ -11,6 +11,7 @@ from typing import Any
 from modelyard.api import names
 from modelyard.api.errors import Retry
 from modelyard.api.run import ProgressReport
+from modelyard.api.training import MetricValue
 from modelyard.kube.kinds import Key, Raw, key_of
 from modelyard.plan.observed import SentinelFact
 from tests.builders import result_text
@@ -21,7 +22,9 @@ STEPS = 100
 ENDINGS = {
     "done": 40,
     "no-result": 4,
-    "published-then-died": 5,
+    "published, exit-1": 5,
+    "published, exit-143": 3,
+    "published, lost": 4,
     "exit-1": 12,
     "exit-64": 2,
     "exit-65": 2,
@@ -58,6 +61,8 @@ class Nodes:
     """How a digest behaves when served: good, golden (wrong answers), or crash."""
     begun: set[str] = field(default_factory=set)
     """Jobs that had a pod."""
+    zombies: list[Raw] = field(default_factory=list)
+    """Trainers' pods on lost nodes: the API server has forgotten them, and they go on."""
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability
@@ -166,14 +171,13 @@ class Nodes:
     def _finish(self, pod: Raw) -> None:
         names_, weights = zip(*ENDINGS.items(), strict=True)
         ending = "done" if self.kind else self.random.choices(names_, weights)[0]
-        match ending.split("-"):
+        if ending.startswith("published, "):
+            self._commit(pod)
+        match ending.removeprefix("published, ").split("-"):
             case ["done"]:
                 self._publish(pod)
             case ["no", "result"]:
                 self._end(pod, 0, "bye")
-            case ["published", *_]:
-                self._commit(pod)
-                self._end(pod, 1, "Traceback")
             case ["exit", code]:
                 self._end(pod, int(code), self.random.choice(("", "Traceback")))
             case ["oom"]:
@@ -183,7 +187,13 @@ class Nodes:
                 self._status(pod, conditions=[reason])
                 self._end(self.api.get(key_of(pod)), 143)
             case ["lost"]:
+                self.zombies.append(pod)
                 self.api.vanish("node-controller", key_of(pod))
+
+    def zombie(self) -> None:
+        """Let a forgotten trainer try to publish."""
+        if self.zombies:
+            self._commit(self.zombies.pop())
 
     def _commit(self, pod: Raw) -> tuple[int, str] | None:
         labels = pod["metadata"]["labels"]
@@ -196,8 +206,11 @@ class Nodes:
         if training["metadata"]["uid"] != labels[names.LABEL_OWNER_UID]:
             return None
         accuracy = "0.97" if self.kind or self.chance(0.85) else "0.5"
+        golden = self.kind or self.chance(0.9)
         try:
-            return self.shelf.publish(training, int(labels[names.LABEL_ATTEMPT]), accuracy)
+            return self.shelf.publish(
+                training, int(labels[names.LABEL_ATTEMPT]), accuracy, golden=golden
+            )
         except Retry:
             return None
 
@@ -217,12 +230,17 @@ class Nodes:
         if pod["status"].get("phase") != "Running" or (not self.kind and self.chance(0.1)):
             return None
         step = self.steps.get(pod["metadata"]["uid"], 0)
+        late = self.random.choice(("Evaluating", "Exporting", "Publishing"))
+        validated = MetricValue(name="val_accuracy", value="0.9", step=step)
         return ProgressReport(
-            phase="Training" if step < STEPS else "Evaluating",
+            phase="Fetching" if step == 0 else "Training" if step < STEPS else late,
             attempt=int(pod["metadata"]["labels"][names.LABEL_ATTEMPT]),
             step=step,
-            total_steps=STEPS,
+            total_steps=STEPS if step else 0,
             checkpoint_step=step // 20 * 20 or None,
+            examples_per_second="120" if step > 20 else None,
+            resumed_from_step=self.random.choice((None, 10)),
+            metrics=(validated,) if step > 50 else (),
         )
 
     def deployment(self, workload: Raw) -> None:

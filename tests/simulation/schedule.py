@@ -13,7 +13,7 @@ from tests.builders import NOW, make_training, raw_training
 from tests.simulation.invariants import Invariants, condition, is_true, require, role, terminal
 from tests.simulation.model import ApiModel
 from tests.simulation.nodes import Nodes
-from tests.simulation.shelf import Shelf
+from tests.simulation.shelf import Shelf, digest_for
 from tests.simulation.twin import WATCHED, Twin
 
 NAMESPACE = "team"
@@ -82,6 +82,7 @@ class Schedule:
             self.bustle: 40,
             self.poll: 8,
             self.collect: 4,
+            self.nodes.zombie: 2,
             self.time_passes: 8,
             self.user_trains: 1,
             self.user_deploys: 1,
@@ -94,6 +95,8 @@ class Schedule:
             self.fault_duplicate: 2,
             self.fault_clock: 1,
             self.fault_store: 2,
+            self.fault_stuck: 1,
+            self.fault_forbidden: 1,
             self.fault_child: 4,
             self.fault_service: 1,
             self.fault_foreign: 1,
@@ -261,6 +264,16 @@ class Schedule:
         self.fault("store-outage")
         self.shelf.down = not self.shelf.down
 
+    def fault_stuck(self) -> None:
+        """The store answers questions and removes nothing, or does again."""
+        self.fault("store-stuck")
+        self.shelf.stuck = not self.shelf.stuck
+
+    def fault_forbidden(self) -> None:
+        """The API server refuses the operator's next writes, as a full quota does."""
+        self.fault("forbidden")
+        self.twin.faults.refusals = self.random.randint(1, 3)
+
     def fault_child(self) -> None:
         raw = self.pick([raw for kind in CHILD_KINDS for raw in self.api.all(kind)])
         if raw is not None:
@@ -302,10 +315,10 @@ class Schedule:
     def peace(self) -> None:
         """Let faults stop and everything settle; it must, within a bounded number of rounds."""
         self.trace.append("peace")
-        self.nodes.kind, self.shelf.down = True, False
+        self.nodes.kind, self.shelf.down, self.shelf.stuck = True, False, False
         self.frozen.clear()
         self.shelf.incomplete.clear()
-        self.twin.faults.crash_in, self.twin.faults.errors = None, 0
+        self.twin.faults.clear()
         for raw in self.api.all("Service"):
             if not raw["metadata"].get("ownerReferences"):
                 self.api.delete("user", key_of(raw))
@@ -347,7 +360,19 @@ class Schedule:
             self._version(version)
         for deployment in self.api.all("ModelDeployment"):
             self._deployment(deployment)
+        self._leaks()
         self._still()
+
+    def _leaks(self) -> None:
+        """Whatever is in the store has an owner: a version, or the training that it came from."""
+        owners = {raw["metadata"]["uid"] for raw in self.api.all("ModelTraining")}
+        guarded = {
+            raw["spec"]["artifact"]["manifestDigest"] for raw in self.api.all("ModelVersion")
+        }
+        for place, manifest in self.shelf.committed.items():
+            owner = manifest.source.uid
+            known = owner in owners | self.invariants.left or digest_for(manifest) in guarded
+            require(known, f"I5: {place} of training {owner} was left behind")
 
     def _version(self, version: Raw) -> None:
         if version["metadata"].get("deletionTimestamp"):

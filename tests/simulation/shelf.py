@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelyard.api.errors import Retry
+from modelyard.api.errors import Refused, Retry
 from modelyard.api.manifest import Manifest, canonical_json, digest_of
+from modelyard.api.reasons import Reason
 from modelyard.plan.core import RemoveArtifact, RemoveRun
-from modelyard.plan.observed import ManifestFact
+from modelyard.plan.observed import ManifestFact, RunFact
 from tests.builders import make_manifest
 
 Place = tuple[str, str, int]
@@ -17,20 +18,25 @@ class Shelf:
     """What is committed, what is a tombstone, and which runs were removed."""
 
     down: bool = False
+    stuck: bool = False
+    """Whether it answers questions and removes nothing."""
     committed: dict[Place, Manifest] = field(default_factory=dict)
     tombstones: set[Place] = field(default_factory=set)
     runs: dict[str, int] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
+    latest: dict[str, int] = field(default_factory=dict)
     incomplete: set[Place] = field(default_factory=set)
-    removals: list[RemoveArtifact | RemoveRun] = field(default_factory=list)
     judge: Any = None
-    """Told each removal before it happens."""
+    """Told place and digest of each version before it goes."""
 
-    def publish(self, training: dict[str, Any], attempt: int, accuracy: str) -> tuple[int, str]:
+    def publish(
+        self, training: dict[str, Any], attempt: int, accuracy: str, *, golden: bool = True
+    ) -> tuple[int, str]:
         """Commit a version of a training, once; a later attempt finds the first one's."""
         meta, model = training["metadata"], training["spec"]["modelName"]
-        if meta["uid"] in self.closed:
-            raise Retry("the run is closed")
+        if meta["uid"] in self.closed or self.latest.get(meta["uid"], 0) > attempt:
+            raise Retry("the attempt is locked out")
+        self.latest[meta["uid"]] = attempt
         number = self.runs.get(meta["uid"])
         if number is None:
             taken = [n for ns, m, n in (*self.committed, *self.tombstones) if m == model]
@@ -42,6 +48,7 @@ class Shelf:
                 modelName=model,
                 source=source,
                 version=number,
+                **({} if golden else {"goldenSet": None}),
             )
             self.committed[meta["namespace"], model, number] = manifest
             self.runs[meta["uid"]] = number
@@ -49,6 +56,18 @@ class Shelf:
         if place in self.tombstones:
             raise Retry("the number was given up")
         return number, digest_for(self.committed[place])
+
+    async def published(
+        self, store_name: str, namespace: str, model: str, training_uid: str
+    ) -> RunFact:
+        """Answer as the operator's store facts do."""
+        if self.down:
+            return RunFact("Unreachable", message="the store is down")
+        number = self.runs.get(training_uid, 0)
+        manifest = self.committed.get((namespace, model, number))
+        if manifest is None:
+            return RunFact("Nothing")
+        return RunFact("Committed", number, digest_for(manifest))
 
     async def manifest(
         self, store_name: str, namespace: str, model: str, version: int, digest: str
@@ -70,15 +89,21 @@ class Shelf:
 
     async def remove(self, action: RemoveArtifact | RemoveRun) -> None:
         """Delete as the operator's store actions do."""
-        if self.down:
-            raise Retry("the store is down")
-        self.judge(action)
-        self.removals.append(action)
+        if self.down or self.stuck:
+            raise Refused(Reason.STORE_UNREACHABLE, "the store is down")
+        number: int | None
         if isinstance(action, RemoveRun):
             self.closed.add(action.training_uid)
-            return
-        place = (action.namespace, action.model, action.version)
-        if self.committed.pop(place, None) is not None:
+            number = self.runs.get(action.training_uid)
+            if number in (None, action.keep_version):
+                return
+        else:
+            number = action.version
+        place = (action.namespace, action.model, number or 0)
+        manifest = self.committed.get(place)
+        if manifest is not None:
+            self.judge(place, digest_for(manifest))
+            del self.committed[place]
             self.tombstones.add(place)
 
     def holds(self, namespace: str, model: str, version: int, digest: str) -> bool:

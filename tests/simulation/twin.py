@@ -13,6 +13,7 @@ from typing import Any
 from modelyard.api.config import OperatorConfig
 from modelyard.api.errors import Refused, Retry
 from modelyard.api.names import FIELD_MANAGER
+from modelyard.api.reasons import Reason
 from modelyard.api.run import ProgressReport
 from modelyard.handlers.observe import Observer
 from modelyard.handlers.references import affected, references
@@ -60,6 +61,10 @@ class Faults:
     crash_in: int | None = None
     after: bool = False
     errors: int = 0
+    refusals: int = 0
+
+    def clear(self) -> None:
+        self.crash_in, self.errors, self.refusals = None, 0, 0
 
     def before_write(self) -> None:
         if self.crash_in is not None:
@@ -69,6 +74,9 @@ class Faults:
         if self.errors:
             self.errors -= 1
             raise Retry("503")
+        if self.refusals:
+            self.refusals -= 1
+            raise Refused(Reason.FORBIDDEN, "exceeded quota")
 
     def after_write(self) -> None:
         if self.crash_in is not None and self.crash_in < 0 and self.after:
@@ -167,7 +175,7 @@ class Twin:
         self.refusals: dict[Key, Refusal] = {}
         self.cursors = {kind: len(self.api.logs[kind]) for kind in WATCHED}
         self.cache.listen(self._notice)
-        self.faults.crash_in, self.faults.errors = None, 0
+        self.faults.clear()
         config = OperatorConfig(stores=(STORE,))
         observer: Any = Observer
         self.observer = observer(config, self.client, self.cache, self.shelf, self.polls)

@@ -47,9 +47,7 @@ def refusal_text(evaluation: EvaluationStatus) -> str:
     return "; ".join(_explain(gate) for gate in evaluation.gates if gate.verdict == "Failed")
 
 
-def overall(
-    evaluation: Evaluation, metrics: Iterable[EvaluationMetric]
-) -> dict[str, str]:
+def overall(evaluation: Evaluation, metrics: Iterable[EvaluationMetric]) -> dict[str, str]:
     """Return the values that gates look at by name: of all the evaluation data, not of a part."""
     return {
         metric.name: metric.value

@@ -37,8 +37,12 @@ class Reason(StrEnum):
 
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_NOT_FOUND = "ImageNotFound"
-    STARTING = "Starting"
+    SCHEDULING = "Scheduling"
+    PULLING_IMAGE = "PullingImage"
+    FETCHING_DATA = "FetchingData"
     TRAINING = "Training"
+    EVALUATING = "Evaluating"
+    PUBLISHING = "Publishing"
     FINISHED = "Finished"
     STEPS_ADVANCING = "StepsAdvancing"
     PROGRESS_UNREACHABLE = "ProgressUnreachable"

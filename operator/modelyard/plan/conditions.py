@@ -4,7 +4,7 @@ Only a change of `status` moves `lastTransitionTime`; only a new judgement moves
 `observedGeneration`. Called by every planner through `Draft`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -17,10 +17,49 @@ from modelyard.plan.core import Event
 Conditions = tuple[Condition, ...]
 State = Literal["True", "False", "Unknown"]
 
+TYPES: Mapping[str, tuple[ConditionType, ...]] = {
+    "ModelTraining": (
+        ConditionType.ACCEPTED,
+        ConditionType.RUNNING,
+        ConditionType.PROGRESSING,
+        ConditionType.CHECKPOINT_READY,
+        ConditionType.EVALUATED,
+        ConditionType.REGISTERED,
+        ConditionType.COMPLETE,
+        ConditionType.FAILED,
+    ),
+    "ModelVersion": (
+        ConditionType.COMMITTED,
+        ConditionType.VERIFIED,
+        ConditionType.SERVABLE,
+        ConditionType.IN_USE,
+    ),
+    "ModelDeployment": (
+        ConditionType.ACCEPTED,
+        ConditionType.PROGRESSING,
+        ConditionType.MODEL_LOADED,
+        ConditionType.READY,
+    ),
+}
+"""The conditions of each kind; whatever is written first has them all, so that nobody who waits for
+one finds it missing."""
+
 MAX_MESSAGE = 1024
 
-_SILENT = frozenset({Reason.PENDING, Reason.NOT_STARTED, Reason.NONE_YET, Reason.STEPS_ADVANCING})
-_GOOD_WHEN_FALSE = frozenset({Reason.STARTING, Reason.FINISHED, Reason.PROMOTED, Reason.NOT_SERVED})
+_SILENT = frozenset(
+    {
+        Reason.PENDING,
+        Reason.NOT_STARTED,
+        Reason.NONE_YET,
+        Reason.STEPS_ADVANCING,
+        Reason.PULLING_IMAGE,
+        Reason.FETCHING_DATA,
+        Reason.PUBLISHING,
+    }
+)
+_GOOD_WHEN_FALSE = frozenset(
+    {Reason.SCHEDULING, Reason.FINISHED, Reason.PROMOTED, Reason.NOT_SERVED}
+)
 _BAD_WHEN_TRUE = frozenset({ConditionType.FAILED})
 
 

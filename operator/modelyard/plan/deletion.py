@@ -13,7 +13,7 @@ from modelyard.api.training import ModelTraining
 from modelyard.plan.acceptance import store_missing
 from modelyard.plan.attempts import TrainingDraft
 from modelyard.plan.clock import seconds_since
-from modelyard.plan.conditions import bounded, no
+from modelyard.plan.conditions import TYPES, bounded, no
 from modelyard.plan.core import Event, Plan, Refusal, RemoveRun
 from modelyard.plan.draft import Draft
 from modelyard.plan.observed import PodView, TrainingObserved
@@ -30,6 +30,7 @@ def plan_training_deletion(
     if names.FINALIZER_RUN_DATA not in training.metadata.finalizers:
         return Plan()
     draft = Draft(training.metadata, training.status, training.status, now)
+    draft = draft.with_all(TYPES["ModelTraining"])
     running = [pod for pod in observed.pods if not pod.finished]
     if observed.jobs or running:
         return _stop(training, draft, observed, running)

@@ -14,7 +14,7 @@ from modelyard.api.reasons import ConditionType, Reason
 from modelyard.api.version import ModelVersion
 from modelyard.plan.acceptance import store_missing
 from modelyard.plan.clock import seconds_since, timestamp
-from modelyard.plan.conditions import bounded, holds, no, unknown, yes
+from modelyard.plan.conditions import TYPES, bounded, holds, no, unknown, yes
 from modelyard.plan.core import Plan, Refusal
 from modelyard.plan.draft import Draft
 from modelyard.plan.observed import DeploymentObserved
@@ -25,12 +25,6 @@ from modelyard.plan.serving_status import with_serving
 
 DeploymentDraft = Draft[ModelDeploymentStatus]
 
-CONDITIONS = (
-    ConditionType.ACCEPTED,
-    ConditionType.PROGRESSING,
-    ConditionType.MODEL_LOADED,
-    ConditionType.READY,
-)
 POLL_SECONDS = 5.0
 REFUSAL_RETRY_SECONDS = 60.0
 
@@ -42,7 +36,7 @@ def plan_deployment(
     if deployment.metadata.deletion_timestamp is not None:
         return Plan()
     before = deployment.status
-    draft = Draft(deployment.metadata, before, before, now).with_all(CONDITIONS)
+    draft = Draft(deployment.metadata, before, before, now).with_all(TYPES["ModelDeployment"])
     refusal = _target_refusal(deployment, observed)
     wanted = _wanted(deployment, observed, now)
     draft = _accepted(draft, observed.refusal or refusal)

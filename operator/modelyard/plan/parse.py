@@ -18,6 +18,7 @@ from modelyard.api.reasons import ConditionType, Reason
 from modelyard.api.training import ModelTraining
 from modelyard.api.version import ModelVersion
 from modelyard.plan.clock import timestamp
+from modelyard.plan.conditions import TYPES, complete
 from modelyard.plan.core import Event, Plan
 
 Json = dict[str, Any]
@@ -98,22 +99,31 @@ def _problem(location: tuple[int | str, ...], problem: Any) -> str:
 
 def _with_refusal(resource: Unreadable, now: datetime) -> Json:
     """Return the raw status with Accepted=False; whatever else stands in it stays."""
-    others = [c for c in resource.status.get("conditions") or () if c["type"] != "Accepted"]
-    present = [c for c in resource.status.get("conditions") or () if c["type"] == "Accepted"]
-    keep = present and present[0].get("status") == "False"
+    present = {c["type"]: c for c in resource.status.get("conditions") or ()}
+    before = present.get("Accepted", {})
+    generation, since = resource.metadata.generation, timestamp(now)
     refusal = Condition(
         type=ConditionType.ACCEPTED,
         status="False",
-        observed_generation=resource.metadata.generation,
-        last_transition_time=present[0]["lastTransitionTime"] if keep else timestamp(now),
+        observed_generation=generation,
+        last_transition_time=before["lastTransitionTime"] if _refused(before) else since,
         reason=Reason.INVALID_SPEC,
         message=resource.message,
     )
+    missing = [kind for kind in TYPES[resource.kind] if kind not in {*present, "Accepted"}]
     return {
         **resource.status,
-        "observedGeneration": resource.metadata.generation,
-        "conditions": [refusal.dump(), *others],
+        "observedGeneration": generation,
+        "conditions": [
+            refusal.dump(),
+            *(condition for kind, condition in present.items() if kind != "Accepted"),
+            *(c.dump() for c in complete((), missing, generation, now)),
+        ],
     }
+
+
+def _refused(condition: Json) -> bool:
+    return bool(condition.get("status") == "False")
 
 
 def _let_go(resource: Unreadable) -> Plan:

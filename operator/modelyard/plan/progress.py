@@ -5,7 +5,7 @@ phase) or when the last one is ten seconds old: 500 trainings must not become 50
 """
 
 from modelyard.api.reasons import ConditionType, Reason
-from modelyard.api.run import ProgressReport, RunPhase, RunResult
+from modelyard.api.run import RunPhase, RunResult
 from modelyard.api.training import (
     CheckpointStatus,
     Interruption,
@@ -16,7 +16,7 @@ from modelyard.api.training import (
 from modelyard.plan.attempts import TrainingDraft
 from modelyard.plan.clock import moment_of, timestamp
 from modelyard.plan.conditions import no, unknown, yes
-from modelyard.plan.observed import ProgressFact
+from modelyard.plan.observed import PodView, ProgressFact
 from modelyard.plan.shown import printed, steps_per_second
 
 REPORT_INTERVAL = 10.0
@@ -24,14 +24,24 @@ WHOLE = 100
 VALIDATION = "val_"
 """What a trainer puts before the name of a metric that it measures after each epoch."""
 
+_REACH = "If this lasts, check that network policies let the operator reach port 8080."
+
 _PHASES = {
-    RunPhase.STARTING: TrainingPhase.RUNNING,
-    RunPhase.FETCHING: TrainingPhase.RUNNING,
+    RunPhase.STARTING: TrainingPhase.STARTING,
+    RunPhase.FETCHING: TrainingPhase.STARTING,
     RunPhase.TRAINING: TrainingPhase.RUNNING,
     RunPhase.EVALUATING: TrainingPhase.EVALUATING,
     RunPhase.EXPORTING: TrainingPhase.REGISTERING,
     RunPhase.PUBLISHING: TrainingPhase.REGISTERING,
 }
+
+_REASONS = {
+    RunPhase.TRAINING: Reason.TRAINING,
+    RunPhase.EVALUATING: Reason.EVALUATING,
+    RunPhase.EXPORTING: Reason.PUBLISHING,
+    RunPhase.PUBLISHING: Reason.PUBLISHING,
+}
+"""Why an attempt counts as running; in phases that are not here, no step can be done yet."""
 
 
 def percent(step: int, total: int) -> int:
@@ -44,23 +54,25 @@ def percent(step: int, total: int) -> int:
 
 
 def with_report(
-    training: ModelTraining, draft: TrainingDraft, fact: ProgressFact | None
+    training: ModelTraining, draft: TrainingDraft, pod: PodView, fact: ProgressFact | None
 ) -> TrainingDraft:
-    """Return the draft with what the trainer last answered."""
+    """Return the draft with what the trainer in a running pod last answered."""
     if fact is None or fact.report.attempt != draft.status.attempt:
-        return draft
+        text = f"Pod {pod.name} runs and has not said yet what it does. {_REACH}"
+        return draft if draft.holds(ConditionType.RUNNING) else _fetching(draft, text)
     if not fact.reachable:
-        return draft.judge(
-            unknown(
-                ConditionType.PROGRESSING,
-                Reason.PROGRESS_UNREACHABLE,
-                "The trainer's pod does not answer on its progress port; the training goes on. "
-                "Check that network policies let the operator reach port 8080.",
-            )
-        )
+        text = f"Pod {pod.name} does not answer; the training goes on. {_REACH}"
+        return draft.judge(unknown(ConditionType.PROGRESSING, Reason.PROGRESS_UNREACHABLE, text))
     if not _due(draft, fact):
         return draft
-    return _resumed(_checkpoint(_written(training, draft, fact), fact), fact.report)
+    draft = _checkpoint(_written(training, draft, fact), fact)
+    reason, phase = _REASONS.get(fact.report.phase), fact.report.phase.lower()
+    if reason is None:
+        return _fetching(draft, f"Pod {pod.name} is {phase}.")
+    return _resumed_from(draft, fact.report.resumed_from_step or 0).judge(
+        yes(ConditionType.RUNNING, reason, f"Pod {pod.name} is {phase}."),
+        yes(ConditionType.PROGRESSING, Reason.STEPS_ADVANCING, f"The trainer is {phase}."),
+    )
 
 
 def when_done(training: ModelTraining, draft: TrainingDraft, result: RunResult) -> TrainingDraft:
@@ -86,15 +98,13 @@ def _due(draft: TrainingDraft, fact: ProgressFact) -> bool:
     if before is None or draft.status.phase != _PHASES[report.phase]:
         return True
     progressing = draft.condition(ConditionType.PROGRESSING)
-    if progressing is None or progressing.status != "True":
+    if progressing is None or progressing.status == "Unknown":
         return True
     age = (moment_of(fact.time) - moment_of(before.last_report_time)).total_seconds()
     return percent(report.step, report.total_steps) != before.percent or abs(age) >= REPORT_INTERVAL
 
 
-def _written(
-    training: ModelTraining, draft: TrainingDraft, fact: ProgressFact
-) -> TrainingDraft:
+def _written(training: ModelTraining, draft: TrainingDraft, fact: ProgressFact) -> TrainingDraft:
     report, recipe = fact.report, training.spec.recipe
     primary = training.spec.evaluation.primary_metric.name
     measured = next((m for m in report.metrics if m.name == VALIDATION + primary), None)
@@ -116,24 +126,18 @@ def _written(
         primary_metric=(
             printed(primary, measured.value) if measured else draft.status.primary_metric
         ),
-    ).judge(
-        yes(ConditionType.PROGRESSING, Reason.STEPS_ADVANCING, f"The trainer is {report.phase}.")
     )
 
 
 def _checkpoint(draft: TrainingDraft, fact: ProgressFact) -> TrainingDraft:
     step, before = fact.report.checkpoint_step, draft.status.checkpoint
     if step is None:
-        return draft
+        text = "No checkpoint is complete yet."
+        none_yet = no(ConditionType.CHECKPOINT_READY, Reason.NONE_YET, text)
+        return draft.judge(none_yet) if before is None else draft
     if before is None or before.step != step:
         draft = draft.set(checkpoint=CheckpointStatus(step=step, time=fact.time))
     return draft.judge(yes(ConditionType.CHECKPOINT_READY, Reason.SAVED, "A run can resume."))
-
-
-def _resumed(draft: TrainingDraft, report: ProgressReport) -> TrainingDraft:
-    if report.phase in {RunPhase.STARTING, RunPhase.FETCHING}:
-        return draft
-    return _resumed_from(draft, report.resumed_from_step or 0)
 
 
 def _resumed_from(draft: TrainingDraft, step: int | None) -> TrainingDraft:
@@ -150,6 +154,13 @@ def _recovered(interruption: Interruption, step: int) -> Interruption:
     return interruption.model_copy(update={"resumed_from_step": step, "steps_lost": lost})
 
 
-def not_started(draft: TrainingDraft) -> TrainingDraft:
-    """Return the draft of an attempt whose trainer does not run yet."""
-    return draft.judge(no(ConditionType.PROGRESSING, Reason.NOT_STARTED))
+def starting(draft: TrainingDraft, reason: Reason, text: str) -> TrainingDraft:
+    """Return the draft of an attempt that does no steps yet, for this reason."""
+    return draft.set(phase=TrainingPhase.STARTING).judge(
+        no(ConditionType.RUNNING, reason, text),
+        no(ConditionType.PROGRESSING, Reason.NOT_STARTED),
+    )
+
+
+def _fetching(draft: TrainingDraft, text: str) -> TrainingDraft:
+    return starting(draft, Reason.FETCHING_DATA, text)

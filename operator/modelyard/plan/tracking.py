@@ -15,13 +15,13 @@ from modelyard.plan.attempts import (
     after_interruption,
     pause_left,
 )
-from modelyard.plan.conditions import find, no, unknown, yes
+from modelyard.plan.conditions import find, no, unknown
 from modelyard.plan.core import Create, Delete, Plan
 from modelyard.plan.failure import TRAINER, Done, Failed, Interrupted, ending_of, published
 from modelyard.plan.manifests.job import training_job
 from modelyard.plan.observed import JobView, PodView, TrainingObserved
 from modelyard.plan.pods import obstacle
-from modelyard.plan.progress import not_started, with_report
+from modelyard.plan.progress import starting, with_report
 from modelyard.plan.registration import record_result
 
 JOB_IDENTITY = ("metadata.name",)
@@ -84,7 +84,7 @@ def _start(training: ModelTraining, draft: TrainingDraft, observed: TrainingObse
     text = f"Job {draft.status.job_name} was created."
     return (
         draft.set(phase=TrainingPhase.STARTING)
-        .judge(no(ConditionType.RUNNING, Reason.STARTING, text))
+        .judge(no(ConditionType.RUNNING, Reason.SCHEDULING, text))
         .plan(Create(job, JOB_IDENTITY))
     )
 
@@ -133,29 +133,21 @@ def _follow(
     training: ModelTraining, draft: TrainingDraft, observed: TrainingObserved, pod: PodView | None
 ) -> TrainingDraft:
     if pod is None:
-        return not_started(_starting(draft, "The Job has no pod yet."))
+        return starting(draft, Reason.SCHEDULING, "The Job has no pod yet.")
     draft = draft.set(node_name=pod.node_name or None)
     trainer = pod.container(TRAINER)
     if pod.finished:
         return draft
     if trainer is not None and trainer.running:
-        return with_report(training, _running(draft, pod), observed.progress)
+        return with_report(training, draft, pod, observed.progress)
     found = obstacle(pod, training.spec.store_name)
-    if found is None:
-        return not_started(_starting(draft, f"Pod {pod.name} is starting."))
-    draft = draft.set(phase=TrainingPhase.PENDING)
-    return not_started(draft.judge(no(ConditionType.RUNNING, found.reason, found.message)))
-
-
-def _starting(draft: TrainingDraft, text: str) -> TrainingDraft:
-    draft = draft.set(phase=TrainingPhase.STARTING)
-    return draft.judge(no(ConditionType.RUNNING, Reason.STARTING, text))
-
-
-def _running(draft: TrainingDraft, pod: PodView) -> TrainingDraft:
-    if not draft.holds(ConditionType.RUNNING):
-        draft = draft.set(phase=TrainingPhase.RUNNING)
-    return draft.judge(yes(ConditionType.RUNNING, Reason.TRAINING, f"Pod {pod.name} is training."))
+    if found is not None:
+        draft = starting(draft, found.reason, found.message)
+        return draft.set(phase=TrainingPhase.PENDING)
+    if not pod.node_name:
+        return starting(draft, Reason.SCHEDULING, f"Pod {pod.name} waits for a node.")
+    text = f"Pod {pod.name} is starting on node {pod.node_name}."
+    return starting(draft, Reason.PULLING_IMAGE, text)
 
 
 def _succeeded(pod: PodView) -> bool:

@@ -17,7 +17,7 @@ from modelyard.api.reasons import ConditionType, FailureCategory, Reason
 from modelyard.api.training import ModelTraining
 from modelyard.plan.acceptance import refusal_of
 from modelyard.plan.attempts import TrainingDraft, after_failure, first_attempt
-from modelyard.plan.conditions import holds, no, unknown, yes
+from modelyard.plan.conditions import TYPES, holds, no, unknown, yes
 from modelyard.plan.core import Plan, Refusal
 from modelyard.plan.deletion import plan_training_deletion
 from modelyard.plan.draft import Draft
@@ -28,16 +28,6 @@ from modelyard.plan.observed import TrainingNeeds, TrainingObserved
 from modelyard.plan.registration import plan_registration
 from modelyard.plan.tracking import current_job, last_pod, plan_attempt, settled, started
 
-CONDITIONS = (
-    ConditionType.ACCEPTED,
-    ConditionType.RUNNING,
-    ConditionType.PROGRESSING,
-    ConditionType.CHECKPOINT_READY,
-    ConditionType.EVALUATED,
-    ConditionType.REGISTERED,
-    ConditionType.COMPLETE,
-    ConditionType.FAILED,
-)
 REFUSAL_RETRY_SECONDS = 60.0
 
 
@@ -90,7 +80,9 @@ def plan_training(training: ModelTraining, observed: TrainingObserved, now: date
         return plan_training_deletion(training, observed, now)
     if terminal(training):
         return Plan(add_finalizer=_missing_finalizer(training))
-    draft = Draft(training.metadata, training.status, training.status, now).with_all(CONDITIONS)
+    draft = Draft(training.metadata, training.status, training.status, now).with_all(
+        TYPES["ModelTraining"]
+    )
     if observed.refusal:
         return _refused(training, draft, observed.refusal)
     not_accepted = refusal_of(training, observed.store)

@@ -10,7 +10,7 @@ from modelyard.api import names
 from modelyard.api.reasons import ConditionType, Reason
 from modelyard.api.version import ModelVersion, ModelVersionStatus, VersionPhase
 from modelyard.plan.acceptance import store_missing
-from modelyard.plan.conditions import Judgement, bounded, holds, no, unknown, yes
+from modelyard.plan.conditions import TYPES, Judgement, bounded, holds, no, unknown, yes
 from modelyard.plan.core import Event, Plan, RemoveArtifact
 from modelyard.plan.draft import Draft
 from modelyard.plan.observed import ManifestFact, VersionObserved
@@ -18,12 +18,6 @@ from modelyard.plan.shown import printed, short_digest, sized
 
 VersionDraft = Draft[ModelVersionStatus]
 
-CONDITIONS = (
-    ConditionType.COMMITTED,
-    ConditionType.VERIFIED,
-    ConditionType.SERVABLE,
-    ConditionType.IN_USE,
-)
 SERVING_SIGNATURE = "serving_default"
 STORE_RETRY_SECONDS = 15.0
 RECHECK_SECONDS = 300.0
@@ -40,7 +34,9 @@ def version_needs(version: ModelVersion) -> bool:
 
 def plan_version(version: ModelVersion, observed: VersionObserved, now: datetime) -> Plan:
     """Decide what to do about a version now."""
-    draft = Draft(version.metadata, version.status, version.status, now).with_all(CONDITIONS)
+    draft = Draft(version.metadata, version.status, version.status, now).with_all(
+        TYPES["ModelVersion"]
+    )
     draft = _used(draft, observed.used_by)
     if version.metadata.deletion_timestamp is not None:
         return _plan_deletion(version, draft, observed)

@@ -55,7 +55,7 @@ def test_a_long_message_is_cut_to_what_the_schema_takes():
         (yes(READY, Reason.AVAILABLE), "Normal"),
         (yes(ConditionType.FAILED, Reason.GATES_FAILED), "Warning"),
         (no(READY, Reason.UNAVAILABLE), "Warning"),
-        (no(ConditionType.RUNNING, Reason.STARTING), "Normal"),
+        (no(ConditionType.RUNNING, Reason.SCHEDULING), "Normal"),
         (unknown(ConditionType.RUNNING, Reason.INTERRUPTED), "Warning"),
         (unknown(READY, Reason.PENDING), None),
     ],

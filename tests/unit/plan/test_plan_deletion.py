@@ -1,23 +1,23 @@
 """Deleting a training: stop, remove, let go, in this order."""
 
+import dataclasses
+
 import pytest
 
 from modelyard.api import names
 from modelyard.api.reasons import Reason
-from modelyard.plan.core import Delete, Plan, Refusal, RemoveArtifact, RemoveRun
+from modelyard.plan.conditions import TYPES
+from modelyard.plan.core import Delete, Plan, Refusal, RemoveRun
+from modelyard.plan.observed import RunFact
 from modelyard.plan.training import plan_training, training_needs
 from tests.builders import (
-    DIGEST,
     NOW,
-    OTHER_DIGEST,
     applied,
-    conditions,
+    committed,
     ended_pod,
     later,
     make_job,
     make_training,
-    make_version,
-    result_text,
     running_pod,
     text,
     training_observed,
@@ -25,13 +25,12 @@ from tests.builders import (
 
 META = {"deletionTimestamp": text(NOW), "finalizers": [names.FINALIZER_RUN_DATA]}
 RUN = RemoveRun("default", "team", "digits", "t-uid")
-ARTIFACT = RemoveArtifact("default", "team", "digits", 3, DIGEST)
-PUBLISHED = {"attempt": 1, "version": 3, "manifestDigest": DIGEST}
+NOTHING = RunFact("Nothing")
 
 
 def plan(status=None, now=NOW, meta=None, **observed):
     training = make_training(status or {"attempt": 1}, meta or META)
-    return plan_training(training, training_observed(**observed), now)
+    return plan_training(training, training_observed(**{"run": NOTHING, **observed}), now)
 
 
 def test_the_job_goes_first_by_its_uid():
@@ -40,21 +39,13 @@ def test_the_job_goes_first_by_its_uid():
     assert plan(jobs=(make_job(deleting=True),)) == Plan()
 
 
-def test_a_result_that_nobody_recorded_is_recorded_before_its_pod_goes():
-    pods = (ended_pod(0, message=result_text()),)
-    recorded = plan(jobs=(make_job(complete=True),), pods=pods)
-    assert recorded.actions == ()
-    assert (recorded.status["version"], recorded.status["manifestDigest"]) == (3, DIGEST)
-    training = applied(make_training({"attempt": 1}, META), recorded)
-    again = plan_training(training, training_observed(jobs=(make_job(),), pods=pods), NOW)
-    assert isinstance(again.actions[0], Delete)
-
-
 def test_files_are_kept_while_a_pod_can_still_write():
     waiting = plan(pods=(running_pod(),))
     assert waiting.actions == ()
     assert waiting.remove_finalizer is None
-    assert "node-1" in waiting.status["conditions"][0]["message"]
+    messages = [c["message"] for c in waiting.status["conditions"]]
+    assert any("node-1" in message for message in messages)
+    assert len(messages) == len(TYPES["ModelTraining"])
     assert plan(pods=(ended_pod(0),)).actions == (RUN,)
 
 
@@ -67,34 +58,48 @@ def test_without_our_finalizer_there_is_nothing_to_do():
 
 
 @pytest.mark.parametrize(
-    ("extra", "version", "removed"),
-    [
-        ({}, None, True),
-        ({}, make_version(), False),
-        ({}, make_version(digest=OTHER_DIGEST), True),
-        ({"conditions": conditions(Registered="False/Rejected")}, None, True),
-        ({"conditions": conditions(Registered="True/ModelVersionCreated")}, None, False),
-    ],
+    ("run", "taken_over", "kept"),
+    [(NOTHING, False, None), (committed(), False, None), (committed(), True, 3)],
 )
-def test_an_artifact_goes_only_if_no_version_ever_took_it(extra, version, removed):
-    planned = plan({**PUBLISHED, **extra}, version=version)
-    assert planned.actions == ((RUN, ARTIFACT) if removed else (RUN,))
-    needs = training_needs(make_training({**PUBLISHED, **extra}, META), (), ())
-    registered = "True" in str(extra)
-    assert needs.version_name == (None if registered else "digits-v3")
+def test_what_was_published_goes_unless_a_version_guards_it(run, taken_over, kept):
+    (action,) = plan(run=run, taken_over=taken_over).actions
+    assert action == dataclasses.replace(RUN, keep_version=kept)
 
 
-@pytest.mark.parametrize(
-    "observed",
-    [{"store": None}, {"refusal": Refusal(Reason.STORE_UNREACHABLE, "no answer")}],
-)
+def test_store_and_guard_are_asked_once_nothing_runs_any_more():
+    training = make_training({"attempt": 1}, META)
+    for jobs, pods in (((make_job(),), ()), ((), (running_pod(),))):
+        needs = training_needs(training, jobs, pods)
+        assert (needs.run, needs.guard, needs.live) == (False, False, False)
+    needs = training_needs(training, (), (ended_pod(0),))
+    assert (needs.run, needs.guard, needs.live) == (True, True, True)
+
+
+AWAY = [
+    {"store": None},
+    {"run": None},
+    {"run": RunFact("Unreachable", message="timed out")},
+    {"refusal": Refusal(Reason.STORE_UNREACHABLE, "no answer")},
+]
+
+
+@pytest.mark.parametrize("observed", AWAY)
 def test_a_store_that_is_away_holds_the_object_for_ten_minutes(observed):
-    planned = plan(now=later(599), **observed)
+    began = 3600  # seconds after the deletion: a pod took its time
+    seen = training_observed(**{"run": NOTHING, **observed})
+    planned = plan_training(make_training({"attempt": 1}, META), seen, later(began))
     assert planned.requeue_after
     assert planned.remove_finalizer is None
     training = applied(make_training({"attempt": 1}, META), planned)
-    assert plan_training(training, training_observed(**observed), later(599)).empty
-    released = plan(now=later(600), **observed)
+    assert plan_training(training, seen, later(began + 599)).empty
+    released = plan_training(training, seen, later(began + 600))
     assert released.remove_finalizer == names.FINALIZER_RUN_DATA
     assert released.actions == ()
     assert "t-uid" in released.events[0].message
+
+
+def test_a_store_that_comes_back_in_time_is_cleaned():
+    unreachable = training_observed(run=RunFact("Unreachable"))
+    held = plan_training(make_training({"attempt": 1}, META), unreachable, NOW)
+    training = applied(make_training({"attempt": 1}, META), held)
+    assert plan_training(training, training_observed(run=NOTHING), later(900)).actions == (RUN,)

@@ -50,6 +50,9 @@ def role(revision=REV, number=3, digest=DIGEST, since=NOW):
         "version": number,
         "revision": revision,
         "digest": digest,
+        "storeName": "default",
+        "server": SERVER.dump(),
+        "goldenSet": {"path": "assets.extra/golden.json", "samples": 4},
         "since": text(since),
     }
 
@@ -212,10 +215,11 @@ def test_every_wanted_pod_has_to_be_proved():
 
 
 def test_without_golden_predictions_readiness_and_digest_prove():
-    deployment, world = rolling()
+    _, world = rolling()
     world["sentinels"] = (sentinel(NEXT, OTHER_DIGEST, "Pending"),)
-    bare = V4.model_copy(update={"spec": V4.spec.model_copy(update={"golden_set": None})})
-    assert step(deployment, **{**world, "target": bare})[0].status.stable.revision == NEXT
+    status = {"stable": role(), "canary": {**CANARY, "goldenSet": None}}
+    deployment = make_deployment(status, modelVersionName="digits-v4")
+    assert step(deployment, **world)[0].status.stable.revision == NEXT
 
 
 def crashing(restarts=3):
@@ -329,7 +333,7 @@ TARGETS = [
         {"target": make_version(4, OTHER_DIGEST, {"deletionTimestamp": text(NOW)})},
         "VersionNotReady",
     ),
-    ({"target": V4, "store": None}, "StoreNotFound"),
+    ({"target": V4, "stores": ()}, "StoreNotFound"),
 ]
 
 
@@ -409,13 +413,20 @@ def test_a_deployment_that_is_going_is_not_created_over():
     assert settle(deployment, **world)[1].actions == ()
 
 
-def test_a_stable_revision_that_the_spec_no_longer_names_cannot_be_rebuilt():
-    deployment, world = rolling()
+def test_a_stable_revision_that_the_spec_no_longer_names_is_built_again_from_its_record():
+    deployment, world = rolling(server={"drainSeconds": 3})
+    lost = {**role(), "server": ServerSpec(drain_seconds=7, image="old").dump()}
+    deployment = make_deployment({"stable": lost, "canary": CANARY}, modelVersionName="digits-v4")
     world["workloads"] = world["workloads"][1:]
     world["pods"], world["sentinels"] = (), ()
     after, plan = settle(deployment, **world)
-    assert plan.actions == ()
+    assert kinds(plan) == [f"Create Deployment {names.serving_name('digits', REV)}"]
+    pod = plan.actions[0].manifest["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == "old"
+    assert '"drainSeconds":7' in pod["initContainers"][0]["env"][0]["value"]
+    assert DIGEST in pod["initContainers"][0]["env"][0]["value"]
     assert judged(after, "Ready") == "False/Unavailable"
+    assert settle(deployment, **{**world, "stores": ()})[1].actions == ()
 
 
 def test_pods_that_are_not_ready_make_it_degraded():

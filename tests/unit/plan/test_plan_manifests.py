@@ -39,7 +39,7 @@ def deployment(**spec):
     given = make_deployment(**spec)
     target = make_version()
     version = served(given, target, text(NOW))
-    config = serve_config(given, version, STORE, target.spec.golden_set)
+    config = serve_config(given, version, STORE)
     return serving_deployment(given, config, version, IMAGES)
 
 

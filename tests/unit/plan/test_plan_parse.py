@@ -1,6 +1,7 @@
 import pytest
 
 from modelyard.api import names
+from modelyard.plan.conditions import TYPES
 from modelyard.plan.core import Plan
 from modelyard.plan.parse import (
     Unreadable,
@@ -61,13 +62,15 @@ def test_the_refusal_is_written_once_and_keeps_the_rest_of_the_status():
     assert plan.actions == ()
     assert plan.status["attempt"] == 2
     assert plan.status["futureField"] == {"x": 1}
-    refused, running = plan.status["conditions"]
+    refused, running, *unknown = plan.status["conditions"]
     assert (refused["type"], refused["status"], refused["reason"]) == (
         "Accepted",
         "False",
         "InvalidSpec",
     )
     assert [running] == conditions(Running="True/Training")
+    assert {c["type"] for c in plan.status["conditions"]} == set(TYPES["ModelTraining"])
+    assert {c["status"] for c in unknown} == {"Unknown"}
     again = parse_training(raw_training(plan.status, maxRetries=-1))
     assert plan_unreadable(again, later(60)) == Plan()
 

@@ -3,7 +3,7 @@ import pytest
 from modelyard.api.training import ModelTrainingStatus
 from modelyard.plan.draft import Draft
 from modelyard.plan.progress import with_report
-from tests.builders import NOW, later, make_training, report, text
+from tests.builders import NOW, conditions, later, make_training, report, running_pod, text
 
 
 def draft(now=NOW, **status):
@@ -11,15 +11,24 @@ def draft(now=NOW, **status):
     return Draft(training.metadata, training.status, training.status, now)
 
 
+def judged(status, kind):
+    found = next(c for c in status.conditions if c.type == kind)
+    return f"{found.status}/{found.reason}"
+
+
+def told(training, given, fact):
+    return with_report(training, given, running_pod(), fact).status
+
+
 def reported(**changes) -> ModelTrainingStatus:
-    return with_report(make_training(), draft(), report(**changes)).status
+    return told(make_training(), draft(), report(**changes))
 
 
 def again(before, moment, **changes):
     """Whether a further report changes a status."""
     training = make_training()
     given = Draft(training.metadata, before, before, moment)
-    return with_report(training, given, report(moment, **changes)).status != before
+    return told(training, given, report(moment, **changes)) != before
 
 
 def test_the_first_report_is_written_whole():
@@ -29,14 +38,14 @@ def test_the_first_report_is_written_whole():
         metrics=[{"name": "loss", "value": "0.5"}],
         checkpoint_step=20,
     )
-    status = with_report(make_training(), draft(), fact).status
+    status = told(make_training(), draft(), fact)
     assert (status.progress.percent, status.progress.step) == (30, 30)
     assert status.progress.last_report_time == text(NOW)
     assert status.progress.steps_per_second == "0.391"
     assert status.metrics[0].name == "loss"
     assert status.checkpoint.step == 20
     held = {c.type for c in status.conditions if c.status == "True"}
-    assert held == {"Progressing", "CheckpointReady"}
+    assert held == {"Running", "Progressing", "CheckpointReady"}
 
 
 @pytest.mark.parametrize(
@@ -65,22 +74,35 @@ def test_a_thousand_steps_within_a_percent_are_one_write():
 
 
 @pytest.mark.parametrize(
-    ("phase", "shown"),
+    ("phase", "shown", "running", "progressing"),
     [
-        ("Starting", "Running"),
-        ("Fetching", "Running"),
-        ("Training", "Running"),
-        ("Evaluating", "Evaluating"),
-        ("Exporting", "Registering"),
-        ("Publishing", "Registering"),
+        ("Starting", "Starting", "False/FetchingData", "False/NotStarted"),
+        ("Fetching", "Starting", "False/FetchingData", "False/NotStarted"),
+        ("Training", "Running", "True/Training", "True/StepsAdvancing"),
+        ("Evaluating", "Evaluating", "True/Evaluating", "True/StepsAdvancing"),
+        ("Exporting", "Registering", "True/Publishing", "True/StepsAdvancing"),
+        ("Publishing", "Registering", "True/Publishing", "True/StepsAdvancing"),
     ],
 )
-def test_the_phase_follows_the_trainer(phase, shown):
-    assert reported(phase=phase).phase == shown
+def test_phase_and_conditions_follow_the_trainer(phase, shown, running, progressing):
+    status = reported(phase=phase)
+    assert status.phase == shown
+    assert judged(status, "Running") == running
+    assert judged(status, "Progressing") == progressing
+    assert not again(status, later(9), phase=phase)
+
+
+def test_a_checkpoint_is_missed_until_there_is_one_and_never_again():
+    assert judged(reported(), "CheckpointReady") == "False/NoneYet"
+    before = draft(
+        checkpoint={"step": 20, "time": text(NOW)},
+        conditions=conditions(CheckpointReady="True/Saved"),
+    )
+    assert judged(told(make_training(), before, report()), "CheckpointReady") == "True/Saved"
 
 
 def test_silence_is_unknown_and_never_a_failure_and_ends():
-    silent = with_report(make_training(), draft(), report(reachable=False)).status
+    silent = told(make_training(), draft(), report(reachable=False))
     (progressing,) = silent.conditions
     assert (progressing.status, progressing.reason) == ("Unknown", "ProgressUnreachable")
     assert "8080" in progressing.message
@@ -88,8 +110,12 @@ def test_silence_is_unknown_and_never_a_failure_and_ends():
 
 
 def test_an_old_attempts_answer_is_ignored():
-    assert with_report(make_training(), draft(), report(attempt=7)).status == draft().status
-    assert with_report(make_training(), draft(), None).status == draft().status
+    held = draft(conditions=conditions(Running="True/Training"))
+    for fact in (report(attempt=7), None):
+        assert told(make_training(), held, fact) == held.status
+        status = told(make_training(), draft(), fact)
+        assert status.phase == "Starting"
+        assert judged(status, "Running") == "False/FetchingData"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +126,7 @@ def test_the_next_attempt_tells_what_the_interruption_cost(resumed, phase, expec
     entry = {"attempt": 1, "reason": "Exit75", "time": text(NOW), "lastStep": 30}
     given = draft(attempt=2, interruptions=[entry])
     fact = report(attempt=2, resumed_from_step=resumed, phase=phase)
-    (after,) = with_report(make_training(), given, fact).status.interruptions
+    (after,) = told(make_training(), given, fact).interruptions
     assert (after.resumed_from_step, after.steps_lost) == expected
 
 
@@ -116,11 +142,11 @@ VALUES = [
 )
 def test_the_primary_metric_is_the_one_of_the_spec_as_last_validated(name, shown):
     training = make_training(evaluation={"primaryMetric": {"name": name}})
-    status = with_report(training, draft(), report(metrics=VALUES)).status
+    status = told(training, draft(), report(metrics=VALUES))
     assert status.primary_metric == shown
 
 
 def test_the_primary_metric_stays_while_a_report_has_none():
     before = draft(primaryMetric="accuracy=0.9")
-    status = with_report(make_training(), before, report(metrics=[])).status
+    status = told(make_training(), before, report(metrics=[]))
     assert status.primary_metric == "accuracy=0.9"

@@ -5,11 +5,13 @@ import pytest
 from modelyard.api import names
 from modelyard.api.reasons import Reason
 from modelyard.plan.core import Create, Delete, Plan, Refusal
+from modelyard.plan.observed import RunFact
 from modelyard.plan.training import plan_training, training_needs
 from tests.builders import (
     DIGEST,
     NOW,
     applied,
+    committed,
     ended_pod,
     later,
     make_job,
@@ -67,14 +69,14 @@ def test_the_job_is_created_next_and_the_status_says_so_in_the_same_plan():
     (create,) = plan.actions
     assert isinstance(create, Create)
     assert create.manifest["metadata"]["name"] == training.status.job_name
-    assert judged(training, "Running") == "False/Starting"
+    assert judged(training, "Running") == "False/Scheduling"
     assert plan.add_finalizer is None
 
 
 def test_a_job_that_exists_although_nobody_wrote_so_is_followed_not_created():
     training, plan = step(recorded(), jobs=(make_job(),))
     assert plan.actions == ()
-    assert judged(training, "Running") == "False/Starting"
+    assert judged(training, "Running") == "False/Scheduling"
 
 
 @pytest.mark.parametrize(
@@ -110,8 +112,14 @@ WAITING = [
         "SecretNotFound",
         "AWS_SECRET_ACCESS_KEY",
     ),
-    ({}, {"waiting_reason": "CreateContainerConfigError"}, "Starting", "starting"),
-    ({}, {"waiting_reason": "ContainerCreating"}, "Starting", "starting"),
+    (
+        {"node_name": "node-1"},
+        {"waiting_reason": "CreateContainerConfigError"},
+        "PullingImage",
+        "node-1",
+    ),
+    ({"node_name": "node-1"}, {"waiting_reason": "ContainerCreating"}, "PullingImage", "node-1"),
+    ({}, {}, "Scheduling", "waits for a node"),
 ]
 
 
@@ -125,7 +133,9 @@ def test_a_pod_that_waits_says_why(pod, trainer, reason, word):
 
 def test_a_running_trainer_is_shown_and_polled():
     pods, jobs = (running_pod(),), (make_job(active=1),)
-    training, plan = step(started(), jobs=jobs, pods=pods)
+    first, _ = step(started(), jobs=jobs, pods=pods)
+    assert judged(first, "Running") == "False/FetchingData"
+    training, plan = step(first, jobs=jobs, pods=pods, progress=report())
     assert judged(training, "Running") == "True/Training"
     assert training.status.node_name == "node-1"
     assert training.status.phase == "Running"
@@ -174,6 +184,30 @@ def test_the_log_is_read_only_for_a_failure_of_the_program():
     assert training_needs(started(), jobs, (ended_pod(1),)).log_of == "run-1"
     assert training_needs(started(), jobs, (ended_pod(75),)).log_of is None
     assert training_needs(started(), (make_job(),), (ended_pod(1),)).log_of is None
+
+
+def test_what_a_training_published_counts_however_its_pod_ended():
+    """A pod may be lost between the commit and its last word."""
+    for jobs, pods in (
+        ((make_job(failed=True),), (ended_pod(1),)),
+        ((make_job(failed=True),), (ended_pod(143),)),
+        ((), ()),
+    ):
+        assert training_needs(started(), jobs, pods).run
+        training, plan = step(started(maxRetries=0), jobs=jobs, pods=pods, run=committed())
+        assert plan.actions == ()
+        status = training.status
+        assert (status.attempt, status.version, status.manifest_digest) == (1, 3, DIGEST)
+        assert judged(training, "Running") == "False/Finished"
+    done = (ended_pod(0, message=result_text()),)
+    assert not training_needs(started(), (make_job(complete=True),), done).run
+    assert not training_needs(started(), (make_job(),), (running_pod(),)).run
+
+
+@pytest.mark.parametrize("fact", [RunFact("Nothing"), RunFact("Unreachable"), None])
+def test_an_attempt_that_published_nothing_or_nobody_knows_what_is_over(fact):
+    training, _ = step(started(), run=fact)
+    assert (training.status.attempt, training.status.interruption_count) == (2, 1)
 
 
 def test_pauses_grow_with_failures_and_start_at_once():

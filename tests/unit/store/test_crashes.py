@@ -176,7 +176,8 @@ def judge(current: Round, committed: dict[str, tuple[int, str]]) -> None:
     for uid, answers in current.acknowledged.items():
         assert len(answers) == 1, f"{uid} was told {answers}"
         told = next(iter(answers))
-        assert committed.get(uid) == (told.version, told.manifest_digest)
+        expected = None if uid in current.removed else (told.version, told.manifest_digest)
+        assert committed.get(uid) == expected
     everyone = {f"uid-{n}" for n in range(TRAININGS)}
     assert everyone - current.removed <= set(committed)
     numbers = [number for number, _ in committed.values()]

@@ -7,7 +7,8 @@ import pytest
 from modelyard.api.errors import Refused
 from modelyard.api.manifest import Manifest, Tombstone
 from modelyard.api.reasons import Reason
-from modelyard.store.claims import number_for, read_pointer
+from modelyard.plan.observed import RunFact
+from modelyard.store.claims import number_for, published_by, read_pointer
 from modelyard.store.collect import give_up, remove_run, remove_version, sweep_tombstones
 from modelyard.store.commit import decide, read_commit
 from modelyard.store.fence import check_fence, raise_fence, read_fence
@@ -163,11 +164,46 @@ def test_a_removed_run_cannot_publish_any_more(store: Store, model: Path) -> Non
         publish(store, KEYS, make_draft(attempt=7), model)
 
 
-def test_removing_a_run_keeps_its_committed_version(store: Store, model: Path) -> None:
+def test_removing_a_run_keeps_only_the_version_that_somebody_guards(
+    store: Store, model: Path
+) -> None:
     published = publish(store, KEYS, make_draft(), model)
-    remove_run(store, KEYS, "uid-a")
-    assert audit(store, KEYS).committed == {"uid-a": (1, published.manifest_digest)}
+    other = publish(store, KEYS, make_draft("uid-b"), model)
+    remove_run(store, KEYS, "uid-a", keep_version=1)
+    assert audit(store, KEYS).committed["uid-a"] == (1, published.manifest_digest)
+    for _ in range(2):
+        remove_run(store, KEYS, "uid-a")
+    assert audit(store, KEYS).committed == {"uid-b": (2, other.manifest_digest)}
     assert audit(store, KEYS).clean
+    assert audit(store, KEYS).strays == []
+
+
+def test_what_a_training_published_is_known_without_its_pod(store: Store, model: Path) -> None:
+    assert published_by(store, KEYS, "uid-a") == RunFact("Nothing")
+    number_for(store, KEYS, make_draft().source)
+    assert published_by(store, KEYS, "uid-a") == RunFact("Nothing")
+    published = publish(store, KEYS, make_draft(), model)
+    known = RunFact("Committed", published.version, published.manifest_digest)
+    assert published_by(store, KEYS, "uid-a") == known
+    remove_version(store, KEYS, published.version, published.manifest_digest)
+    assert published_by(store, KEYS, "uid-a") == RunFact("Nothing")
+
+
+def test_a_pointer_to_another_trainings_version_is_nothing_of_ours(
+    store: Store, model: Path
+) -> None:
+    publish(store, KEYS, make_draft("uid-a"), model)
+    store.put(KEYS.run("uid-b"), b'{"attempt":1,"version":1}')
+    assert published_by(store, KEYS, "uid-b") == RunFact("Nothing")
+    remove_run(store, KEYS, "uid-b")
+    assert set(audit(store, KEYS).committed) == {"uid-a"}
+
+
+def test_a_pointer_that_cannot_be_read_is_an_obstacle_not_an_answer(store: Store) -> None:
+    store.put(KEYS.run("uid-a"), b"{}")
+    fact = published_by(store, KEYS, "uid-a")
+    assert fact.state == "Unreachable"
+    assert "RunPointer" in fact.message
 
 
 def test_a_removed_version_is_not_published_again(store: Store, model: Path) -> None:
