@@ -230,7 +230,7 @@ def test_kubectl_explains_a_recipe(crd_cluster):
 
 def test_kubectl_gets_all_kinds_by_category_with_their_columns(crd_cluster, created):
     path, _ = created(crd_cases.training())
-    status = {"phase": "Running", "attempt": 1, "metrics": [{"name": "accuracy", "value": "0.9"}]}
+    status = {"phase": "Running", "attempt": 1, "primaryMetric": "accuracy=0.9"}
     crd_cluster.call("PATCH", f"{path}/status", {"status": status})
     created(crd_cases.version())
     created(crd_cases.deployment())
@@ -239,7 +239,7 @@ def test_kubectl_gets_all_kinds_by_category_with_their_columns(crd_cluster, crea
         "NAME",
         *(column.name.upper() for column in TRAINING.columns if not column.wide),
     ]
-    assert row.split()[:5] == ["digits", "digits", "Running", "0.9", "1"]
+    assert row.split()[:5] == ["digits", "digits", "Running", "accuracy=0.9", "1"]
     listed = crd_cluster.run("get", "modelyard", "-o", "name").split()
     assert sorted(listed) == [
         "modeldeployment.modelyard.dev/digits",
