@@ -1,8 +1,9 @@
 """Build Kubernetes and its runtime from the pinned Go modules, once.
 
-Each set of programs is a folder under `gomod/` with a go.mod and a go.sum. A program is built into
-`<cache>/binaries/<set>-<hash>/`, where the hash covers those files, the build flags and the version
-of Go: the same inputs are never built twice, and a change of any builds again.
+Each set of programs is a folder under `gomod/` with a go.mod, a go.sum and perhaps a main package
+of our own. A program is built into `<cache>/binaries/<set>-<hash>/`, where the hash covers those
+files, the build flags and the version of Go: the same inputs are never built twice, and a change of
+any builds again.
 """
 
 import os
@@ -15,13 +16,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from localcluster.commands import run
+from localcluster.commands import PROGRESS_SECONDS, run
 from localcluster.errors import Refused
 from localcluster.fingerprint import fingerprint
 from localcluster.folders import SOURCE, cache_root, locked
 
 Progress = Callable[[str], None]
-PROGRESS_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def runtime() -> ModuleSet:
             "containerd": f"{containerd}/containerd",
             "containerd-shim-runc-v2": f"{containerd}/containerd-shim-runc-v2",
             "ctr": f"{containerd}/ctr",
-            "coredns": "github.com/coredns/coredns",
+            "coredns": "./coredns",
             "cni/host-local": f"{plugins}/ipam/host-local",
             "cni/bridge": f"{plugins}/main/bridge",
             "cni/loopback": f"{plugins}/main/loopback",
@@ -98,6 +98,11 @@ def runtime() -> ModuleSet:
         },
         ("-tags", "no_btrfs no_devmapper no_zfs netgo osusergo", "-ldflags", "-s -w"),
     )
+
+
+def registry() -> ModuleSet:
+    """A container registry, for tests of `push`."""
+    return ModuleSet("registry", {"registry": "./registry"}, ("-ldflags", "-s -w"))
 
 
 class Builder:
@@ -116,6 +121,7 @@ class Builder:
     def folder(self) -> Path:
         """Where the programs are, or will be."""
         files = [self._modules.folder / name for name in ("go.mod", "go.sum")]
+        files += self._modules.folder.glob("*/*.go")
         settings = (*self._modules.flags, go_version())
         key = fingerprint(files, settings, base=self._modules.folder)
         return cache_root() / "binaries" / f"{self._modules.name}-{key}"
@@ -132,15 +138,16 @@ class Builder:
         wanted = tuple(self._modules.packages if names is None else names)
         if self._missing(wanted):
             with locked(self.folder.name):
-                for name in self._missing(wanted):
-                    self._build(name)
+                missing = self._missing(wanted)
+                for place, name in enumerate(missing, start=1):
+                    self._build(name, f"{place} of {len(missing)}, once")
         return self.folder
 
     def _missing(self, names: Iterable[str]) -> list[str]:
         return [name for name in names if not (self.folder / name).exists()]
 
-    def _build(self, name: str) -> None:
-        self._progress(f"building {name} (once; a cold build of Kubernetes takes some minutes)")
+    def _build(self, name: str, place: str) -> None:
+        self._progress(f"building {name} ({place})")
         target = self.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         half_built = target.with_suffix(".building")

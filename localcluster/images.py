@@ -9,11 +9,13 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from localcluster import prerequisites, toolbox
 from localcluster.binaries import Progress
-from localcluster.commands import run
+from localcluster.commands import run, run_slowly
 from localcluster.containerfile import copied_sources
 from localcluster.errors import Refused
 from localcluster.fingerprint import fingerprint
@@ -86,8 +88,20 @@ def push(name: str, registry: str, progress: Progress = print) -> str:
     """Push an image to `REGISTRY/NAME:dev` and return that reference."""
     found = build(name, progress)
     target = f"{registry.rstrip('/')}/{name}:{TAG}"
-    _buildah("push", reference(name), f"docker://{target}", source=found)
+    _take_up(found)
+    flags = ("--tls-verify=false",) if on_loopback(registry) else ()
+    words = ("push", *flags, reference(name), f"docker://{target}")
+    _buildah(f"pushing {name}", *words, progress=progress)
     return target
+
+
+def on_loopback(registry: str) -> bool:
+    """Say whether a registry is this machine's own: as with Docker, it may do without TLS."""
+    host = urlsplit(f"//{registry}").hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def archive_digest(path: Path) -> str:
@@ -122,25 +136,26 @@ def _build(name: str, target: Path, progress: Progress) -> None:
         context = REPOSITORY
         if name in PREPARED:
             context = Path(folder)
-            PREPARED[name][0](context)
-        _bud(name, context)
+            PREPARED[name][0](context, progress)
+        _bud(name, context, progress)
     half_built = target.with_suffix(".building")
     half_built.unlink(missing_ok=True)
     destination = f"oci-archive:{half_built}:{reference(name)}"
     # The fastest compression: an archive only travels to a folder of the same machine.
     fast = ("--compression-format=zstd", "--compression-level=1")
-    _buildah("push", "--quiet", *fast, reference(name), destination)
+    what = f"packing {name}"
+    _buildah(what, "push", "--quiet", *fast, reference(name), destination, progress=progress)
     half_built.rename(target)
     _forget_old(name)
     size = target.stat().st_size / 1e6
     progress(f"built image {name} in {time.monotonic() - started:.0f} s, {size:.0f} MB")
 
 
-def _bud(name: str, context: Path) -> None:
+def _bud(name: str, context: Path, progress: Progress) -> None:
     volumes = [f"--volume={volume}" for volume in toolbox.build_volumes()]
     _buildah(
+        f"building {name}",
         "bud",
-        "--quiet",
         "--isolation=chroot",
         "--network=host",
         "--layers",
@@ -151,16 +166,23 @@ def _bud(name: str, context: Path) -> None:
         f"--tag={reference(name)}",
         f"--file={SOURCES / name / 'Containerfile'}",
         str(context),
+        progress=progress,
     )
 
 
-def _buildah(*arguments: str, source: Path | None = None) -> None:
-    """Run buildah with a storage of our own; take an image that it forgot from its archive."""
+def _take_up(archive: Path) -> None:
+    """Give buildah the image of an archive: it may have forgotten it."""
+    run("buildah", *_storage(), "pull", "--quiet", f"oci-archive:{archive}")
+
+
+def _buildah(what: str, *arguments: str, progress: Progress) -> None:
+    run_slowly(what, "buildah", *_storage(), *arguments, progress=progress)
+
+
+def _storage() -> tuple[str, str]:
+    """Return the flags that give buildah a storage of our own."""
     storage = cache_root() / "buildah"
-    flags = (f"--root={storage / 'storage'}", f"--runroot={storage / 'run'}")
-    if source:
-        run("buildah", *flags, "pull", "--quiet", f"oci-archive:{source}")
-    run("buildah", *flags, *arguments)
+    return f"--root={storage / 'storage'}", f"--runroot={storage / 'run'}"
 
 
 def _forget_old(name: str) -> None:

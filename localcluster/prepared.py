@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from localcluster.commands import run
+from localcluster.binaries import Progress
+from localcluster.commands import run, run_slowly
 from localcluster.folders import REPOSITORY
 
 SUITE = "trixie"
@@ -13,12 +14,12 @@ DEFAULT_MIRROR = "http://deb.debian.org/debian"
 APT_SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 
 
-def debian_root(context: Path) -> None:
+def debian_root(context: Path, progress: Progress) -> None:
     """Write `rootfs.tar`: the smallest Debian with Python, the system of `python:3.13-slim`."""
     mirror = debian_mirror(APT_SOURCES.read_text() if APT_SOURCES.exists() else "")
-    run(
+    run_slowly(
+        "installing a Debian",
         "mmdebstrap",
-        "--quiet",
         "--variant=minbase",
         f"--include={PACKAGES}",
         # Documentation and package lists are of no use in a container.
@@ -28,6 +29,7 @@ def debian_root(context: Path) -> None:
         SUITE,
         context / "rootfs.tar",
         mirror,
+        progress=progress,
     )
 
 
@@ -37,14 +39,14 @@ def debian_mirror(sources: str) -> str:
     return found.group(1) if found else DEFAULT_MIRROR
 
 
-def pause_program(context: Path) -> None:
+def pause_program(context: Path, _: Progress) -> None:
     """Compile `pause`, which holds a pod's namespaces, as a static program."""
     source = REPOSITORY / "images" / "pause" / "pause.c"
     run("cc", "-static", "-Os", "-s", "-Wall", "-Werror", "-o", context / "pause", source)
 
 
 # Image to what fills its build context, and what that depends on beside the image's own folder.
-PREPARED: Mapping[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
+PREPARED: Mapping[str, tuple[Callable[[Path, Progress], None], tuple[str, ...]]] = {
     "base": (debian_root, (SUITE, PACKAGES)),
     "pause": (pause_program, ()),
 }

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from localcluster.commands import attempt, run
+from localcluster.commands import attempt, run_slowly
 from localcluster.errors import Refused
 
 # Program to the Debian package that brings it.
@@ -45,9 +45,10 @@ def install(programs: dict[str, str], progress: Callable[[str], None]) -> None:
         raise Refused(f"{', '.join(packages)} missing", f"install: {' '.join(packages)}")
     progress(f"installing {' '.join(packages)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run("apt-get", "update", "-qq", env=environment)
-    flags = ("-qq", "-y", "--no-install-recommends")
-    run("apt-get", "install", *flags, *packages, env=environment)
+    what = "apt-get update"
+    run_slowly(what, "apt-get", "update", "-q", progress=progress, env=environment)
+    words = ("apt-get", "install", "-q", "-y", "--no-install-recommends", *packages)
+    run_slowly("apt-get install", *words, progress=progress, env=environment)
 
 
 def check_rights() -> None:
@@ -61,7 +62,15 @@ def check_rights() -> None:
             "a local cluster needs root",
             'run it with `sudo -E env "PATH=$PATH"`, or use --provider current',
         )
-    status = Path("/proc/self/status").read_text()
+    check_capabilities(Path("/proc/self/status").read_text())
+
+
+def check_capabilities(status: str) -> None:
+    """Check what the text of /proc/self/status says of a process's capabilities.
+
+    Raises:
+        Refused: it may not make namespaces.
+    """
     effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
     if not int(effective.split()[1], 16) >> CAP_SYS_ADMIN & 1:
         raise Refused(

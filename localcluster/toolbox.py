@@ -10,6 +10,7 @@ import configparser
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -74,10 +75,13 @@ def wrapper(settings: Mapping[str, str]) -> str:
 def find_uv() -> Path:
     """Return the uv program itself, not a shim of a version manager.
 
+    That of this Python's environment is found without a PATH that leads there.
+
     Raises:
         Refused: there is none.
     """
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
+    own = str(Path(sys.executable).parent)
+    for folder in (own, *os.environ.get("PATH", "").split(os.pathsep)):
         if _is_program(candidate := Path(folder, "uv")):
             return candidate
     if not shutil.which("uv"):

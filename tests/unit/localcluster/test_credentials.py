@@ -3,6 +3,8 @@
 import base64
 import ssl
 import struct
+import sys
+import tempfile
 from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -11,14 +13,14 @@ import pytest
 import yaml
 from cryptography import x509
 
-from localcluster import pki
-from localcluster.commands import run
+from localcluster import commands, pki
+from localcluster.commands import run, run_slowly
 from localcluster.errors import Refused
 from localcluster.folders import cache_root, cluster_folder
 from localcluster.kubeconfig import write_kubeconfig
 from localcluster.prepared import debian_mirror
 from localcluster.readiness import answer, query
-from localcluster.toolbox import uv_settings, wrapper
+from localcluster.toolbox import find_uv, uv_settings, wrapper
 
 
 def test_an_authority_signs_and_is_found_again(tmp_path: Path) -> None:
@@ -100,6 +102,11 @@ def test_the_uv_script_quotes_what_it_exports() -> None:
     )
 
 
+def test_uv_is_found_beside_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert find_uv() == Path(sys.executable).parent / "uv"
+
+
 def test_the_mirror_of_the_machine_is_used() -> None:
     sources = "Types: deb\nURIs: http://mirror.test/debian\nSuites: x\n"
     assert debian_mirror(sources) == "http://mirror.test/debian"
@@ -110,6 +117,25 @@ def test_folders_follow_the_environment() -> None:
     assert cache_root({"MODELYARD_CACHE": "/x"}) == Path("/x")
     assert cache_root({"XDG_CACHE_HOME": "/c", "HOME": "/h"}) == Path("/c/modelyard")
     assert cluster_folder("a", {"HOME": "/h"}) == Path("/h/.cache/modelyard/clusters/a")
+
+
+def test_a_slow_program_shows_what_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "PROGRESS_SECONDS", 0.05)
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        if len(lines) == 3:
+            (Path(folder) / "go").touch()
+
+    with tempfile.TemporaryDirectory() as folder:
+        script = f"echo one; echo two >&2; until [ -e {folder}/go ]; do sleep 0.01; done; exit 3"
+        with pytest.raises(Refused, match="ended with 3:\none\ntwo\n"):
+            run_slowly("trying", "sh", "-c", script, progress=tell)
+    assert lines[2].startswith("  trying: 0 s, ")
+    assert lines[2].endswith("two")
+    with pytest.raises(Refused, match="not installed"):
+        run_slowly("trying", "no-such-program", progress=tell)
 
 
 def test_a_failed_program_shows_what_it_said() -> None:

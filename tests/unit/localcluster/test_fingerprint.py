@@ -1,14 +1,17 @@
 """Content hashes: they change with every input and with nothing else."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from localcluster import images
-from localcluster.binaries import kubernetes, runtime
+from localcluster import images, settings
+from localcluster.binaries import kubernetes, registry, runtime
 from localcluster.containerfile import copied_sources
 from localcluster.fingerprint import fingerprint
+from localcluster.layout import Layout, Programs
+from localcluster.naming import Addresses, Names
 
 
 def _tree(root: Path) -> Path:
@@ -114,6 +117,33 @@ def test_the_version_of_kubernetes_is_linked_in() -> None:
 
 
 def test_every_program_is_pinned_by_its_module_set() -> None:
-    for modules in (kubernetes(), runtime()):
-        pinned = (modules.folder / "tools.go").read_text()
-        assert all(f'"{package}"' in pinned for package in modules.packages.values())
+    for modules in (kubernetes(), runtime(), registry()):
+        tools = modules.folder / "tools.go"
+        pinned = tools.read_text() if tools.exists() else ""
+        for package in modules.packages.values():
+            own = package.startswith("./") and (modules.folder / package / "main.go").exists()
+            assert own or f'"{package}"' in pinned
+
+
+def test_dns_has_the_plugins_that_its_configuration_names() -> None:
+    source = (runtime().folder / "coredns" / "main.go").read_text()
+    layout = Layout(Path("/s"), Names("a"), Addresses(0), Programs(Path("/k"), Path("/r")))
+    text = settings.corefile(layout)
+    named = set(re.findall(r"^  (\w+)", text, re.MULTILINE))
+    assert named == set(re.findall(r"coredns/plugin/(\w+)", source))
+
+
+@pytest.mark.parametrize(
+    ("registry_name", "own"),
+    [
+        ("localhost:5001/modelyard", True),
+        ("localhost/modelyard", True),
+        ("127.0.0.1:5000", True),
+        ("[::1]:5000/a", True),
+        ("localhost.example/a", False),
+        ("registry.example:5000/modelyard", False),
+        ("127.example/a", False),
+    ],
+)
+def test_only_a_registry_of_this_machine_may_do_without_tls(registry_name: str, own: bool) -> None:
+    assert images.on_loopback(registry_name) is own
