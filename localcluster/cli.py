@@ -11,11 +11,13 @@ from localcluster import binaries, current, images, prerequisites, status
 from localcluster.cluster import NativeCluster, load_archive
 from localcluster.envtest import run_until_interrupted
 from localcluster.errors import Refused
+from localcluster.naming import MAX_NODES
 from localcluster.state import read_state
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 Name = Annotated[str, typer.Option("--name", help="The cluster's name.")]
+Node = Annotated[int, typer.Option("--node", help="The node's number, counted from 1.")]
 ImageNames = Annotated[list[str], typer.Argument(help="Image names, or `all`.")]
 DEFAULT = "yard"
 
@@ -31,6 +33,9 @@ class Provider(StrEnum):
 def up(
     name: Name = DEFAULT,
     provider: Annotated[Provider, typer.Option(help="native or current")] = Provider.NATIVE,
+    nodes: Annotated[
+        int, typer.Option(min=1, max=MAX_NODES, help="With `native`: at least so many nodes.")
+    ] = 1,
     registry: Annotated[str, typer.Option(help="With `current`: push images here.")] = "",
     load_command: Annotated[
         str, typer.Option(help="With `current`: how to load `{archive}`, an OCI archive.")
@@ -40,7 +45,7 @@ def up(
     if provider is Provider.CURRENT:
         current.adopt(name, registry, load_command)
     else:
-        NativeCluster(name, say).up()
+        NativeCluster(name, say).up(nodes)
     env(name)
 
 
@@ -118,18 +123,18 @@ def push(
 
 
 @app.command("fake-gpus")
-def fake_gpus(count: int, name: Name = DEFAULT) -> None:
-    """Let the node claim COUNT GPUs: Jobs that ask for some are scheduled, and run on the CPU."""
-    NativeCluster(name, say).fake_gpus(count)
-    say(f"node {name} offers {count} GPUs")
+def fake_gpus(count: int, name: Name = DEFAULT, node: Node = 1) -> None:
+    """Let a node claim COUNT GPUs: Jobs that ask for some are scheduled, and run on the CPU."""
+    NativeCluster(name, say).fake_gpus(count, node)
+    say(f"node {node} of {name} offers {count} GPUs")
 
 
 @app.command(
     "exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
 )
-def execute(command: list[str], name: Name = DEFAULT) -> None:
-    """Run a command in the node's network, mount and pid namespaces, as in `exec -- kubectl …`."""
-    inside = NativeCluster(name, say).inside(*command)
+def execute(command: list[str], name: Name = DEFAULT, node: Node = 1) -> None:
+    """Run a command in a node's network, mount and pid namespaces, as in `exec -- kubectl …`."""
+    inside = NativeCluster(name, say).inside(*command, number=node)
     os.execvp(inside[0], inside)  # noqa: S606 - the user's command, as an argument list
 
 

@@ -1,24 +1,20 @@
-"""Start, find and end a native cluster: one node in namespaces of its own."""
+"""Start, find and end a native cluster: nodes in namespaces of their own."""
 
 import json
 import os
 import shutil
 import subprocess
-import sys
 import time
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from localcluster import cgroups, images, network, prerequisites, readiness, settings
+from localcluster import images, network, node, prerequisites, readiness, settings
 from localcluster.binaries import Builder, Progress, kubernetes, runtime
 from localcluster.commands import attempt, run
-from localcluster.daemons import node_daemons
 from localcluster.errors import Refused
-from localcluster.folders import REPOSITORY, cluster_folder, locked
-from localcluster.identities import write_identities
+from localcluster.folders import cluster_folder, locked
 from localcluster.layout import Layout, Programs
-from localcluster.naming import Addresses, Names, check_name
+from localcluster.naming import MAX_NODES, Addresses, Names, check_name
 from localcluster.state import ClusterState, free_addresses, read_state
 
 GPU = "nvidia.com/gpu"
@@ -41,11 +37,14 @@ class NativeCluster:
         self.root = cluster_folder(name)
         self._progress = progress
 
-    def up(self) -> Layout:
-        """Start the cluster, or return at once if it runs.
+    def up(self, nodes: int = 1) -> Layout:
+        """Start what does not run of the cluster, with at least so many nodes.
 
         A cluster that was interrupted, by a crash or a restart of the machine, goes on with its
-        objects and images.
+        nodes, objects and images.
+
+        Returns:
+            The layout of the first node.
 
         Raises:
             Refused: a right or a program is missing, or something did not become ready.
@@ -53,13 +52,15 @@ class NativeCluster:
         prerequisites.check_rights()
         prerequisites.check_state_folder(self.root)
         with locked(f"cluster-{self.names.cluster}"):
-            if self.running():
-                return self.layout()
-            prerequisites.install(prerequisites.NODE_PROGRAMS, self._progress)
-            prerequisites.check_bridge_filter()
-            self._end()
-            layout = self._remembered_layout()
-            return self._start(layout)
+            if not self.running():
+                prerequisites.install(prerequisites.NODE_PROGRAMS, self._progress)
+                prerequisites.check_bridge_filter()
+                self._end()
+                self._start(self._remembered_layout())
+            self._remember(nodes)
+            for number in self.numbers()[1:]:
+                self._join(self.layout(number))
+            return self.layout()
 
     def down(self) -> None:
         """End the cluster and remove everything it left, except the build cache."""
@@ -70,21 +71,31 @@ class NativeCluster:
                 shutil.rmtree(self.root)
 
     def running(self) -> bool:
-        """Say whether the node's first process lives and the cluster once became ready."""
-        return bool(network.processes(self.names)) and (self.root / "ready").exists()
+        """Say whether the first node's processes live and it once became ready."""
+        return node.running(self.names, self.root)
 
-    def layout(self) -> Layout:
-        """Return the layout of the started cluster.
+    def numbers(self) -> list[int]:
+        """Return the numbers of the nodes that the cluster was started with."""
+        state = read_state(self.names.cluster)
+        return list(range(1, 1 + (state.nodes if state else 1)))
+
+    def layout(self, number: int = 1) -> Layout:
+        """Return the layout of a node of the started cluster.
 
         Raises:
-            Refused: it was never started.
+            Refused: it was never started, or has no such node.
         """
-        state = read_state(self.names.cluster)
+        name = self.names.cluster
+        state = read_state(name)
         if not state or state.provider != "native":
-            name = self.names.cluster
             raise Refused(f"no cluster {name!r} here", f"start it: `up --name {name}`")
+        if number not in self.numbers():
+            raise Refused(
+                f"{name!r} has no node {number}", f"run `up --name {name} --nodes {number}`"
+            )
         programs = Programs(Path(state.kubernetes), Path(state.runtime))
-        return Layout(self.root, self.names, Addresses(state.slot), programs)
+        first = Layout(self.root, self.names, Addresses(state.slot), programs)
+        return first.of_node(number)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl as administrator and return its output."""
@@ -92,12 +103,12 @@ class NativeCluster:
         program = layout.programs.kubernetes / "kubectl"
         return run(program, f"--kubeconfig={layout.kubeconfig}", *arguments, stdin=stdin)
 
-    def inside(self, *command: str) -> list[str]:
-        """Return the command line that runs a command in the node's namespaces."""
-        layout = self.layout()
+    def inside(self, *command: str, number: int = 1) -> list[str]:
+        """Return the command line that runs a command in a node's namespaces."""
+        layout = self.layout(number)
         return [
             "nsenter",
-            f"--target={self.first_process()}",
+            f"--target={node.first_process(layout.names)}",
             *("--net", "--mount", "--pid"),
             "env",
             f"--chdir={os.getcwd()}",
@@ -107,34 +118,39 @@ class NativeCluster:
         ]
 
     def process_ids(self) -> list[int]:
-        """Return the processes in the node's network namespace: the daemons, not the pods."""
-        return network.processes(self.names)
+        """Return the processes in the nodes' network namespaces: the daemons, not the pods."""
+        return [pid for names in self._every_node() for pid in network.processes(names)]
 
-    def fake_gpus(self, count: int) -> None:
-        """Let the node claim GPUs; kubelet keeps such a capacity until the node is deleted."""
+    def fake_gpus(self, count: int, number: int = 1) -> None:
+        """Let a node claim GPUs; kubelet keeps such a capacity until the node is deleted."""
+        name, log = self.layout(number).names.node, self.layout(number).log
         patch = {"status": {"capacity": {GPU: str(count)}}}
-        node = ("node", self.names.node, "--subresource=status")
-        self.kubectl("patch", *node, "--type=merge", f"--patch={json.dumps(patch)}")
+        target = ("node", name, "--subresource=status")
+        self.kubectl("patch", *target, "--type=merge", f"--patch={json.dumps(patch)}")
 
         def offered() -> bool:
             path = "jsonpath={.status.allocatable.nvidia\\.com/gpu}"
-            return self.kubectl("get", "node", self.names.node, "-o", path) == str(count)
+            return self.kubectl("get", "node", name, "-o", path) == str(count)
 
-        readiness.wait_until(
-            "kubelet does not offer the GPUs",
-            offered,
-            GPU_SECONDS,
-            lambda: f"see {self.layout().log}/kubelet.log",
-        )
+        what = "kubelet does not offer the GPUs"
+        readiness.wait_until(what, offered, GPU_SECONDS, lambda: f"see {log}/kubelet.log")
 
     def leftovers(self) -> list[str]:
         """Return what exists of the cluster on this machine, in words."""
-        found = [f"process {pid}" for pid in network.processes(self.names)]
-        found += [f"cgroup {group}" for group in cgroups.present(self.names.cgroup)]
-        found += [f"link {self.names.link}"] * network.link_exists(self.names)
-        found += [f"network namespace {self.names.netns}"] * network.exists(self.names)
-        found += [f"folder {self.root}"] * self.root.exists()
-        return found
+        found = [line for names in self._every_node() for line in node.leftovers(names)]
+        return found + [f"folder {self.root}"] * self.root.exists()
+
+    def _every_node(self) -> list[Names]:
+        """Return the names of all nodes that may exist; the last ones first, as they must end."""
+        return [replace(self.names, number=n) for n in range(MAX_NODES, 0, -1)]
+
+    def _remember(self, nodes: int) -> None:
+        """Record how many nodes there are; none is ever taken away."""
+        if nodes > MAX_NODES:
+            raise Refused(f"{nodes} nodes are too many", f"ask for at most {MAX_NODES}")
+        state = read_state(self.names.cluster)
+        if state and nodes > state.nodes:
+            replace(state, nodes=nodes).write(self.names.cluster)
 
     def _remembered_layout(self) -> Layout:
         """Return the layout to start with: addresses are kept, programs are today's."""
@@ -148,147 +164,105 @@ class NativeCluster:
             if state and state.provider != "native":
                 raise Refused(f"{name!r} names another cluster", f"run `down --name {name}` first")
             slot = state.slot if state else free_addresses(name, network.routed_networks()).slot
-            state = ClusterState("native", slot, str(programs.kubernetes), str(programs.runtime))
-            state.write(name)
+            folders = (str(programs.kubernetes), str(programs.runtime))
+            nodes = state.nodes if state else 1
+            ClusterState("native", slot, *folders, nodes=nodes).write(name)
         return Layout(self.root, self.names, Addresses(slot), programs)
 
-    def _start(self, layout: Layout) -> Layout:
-        write_files(layout)
+    def _start(self, layout: Layout) -> None:
+        """Start the first node with the control plane, and wait until it can be used."""
         pause = images.build("pause", self._progress)
-        network.create(layout)
-        first = _launch(layout)
-        self._wait_until_ready(first, pause)
-        first.returncode = 0  # from here on it is not ours to wait for
-        (self.root / "ready").touch()
-        return layout
+        first = node.start(layout)
+        began = time.time()
+        self._wait_for_api(layout, first)
+        self._reached("API server ready", began)
+        self.kubectl("apply", "--server-side", "--filename", str(layout.config / "dns.yaml"))
+        self._wait_for_node(layout, pause, began)
+        self._reached("node Ready", began)
+        hint = _hint(layout)
+        readiness.wait_until("no DNS", self._resolves, DNS_SECONDS, lambda: hint)
+        self._reached("DNS up", began)
+        node.started(layout, first)
 
-    def _wait_until_ready(self, first: subprocess.Popen[bytes], pause: Path) -> None:
-        layout = self.layout()
-        started = time.monotonic()
+    def _join(self, layout: Layout) -> None:
+        """Start a further node, unless it runs, and wait until it is Ready."""
+        if node.running(layout.names, layout.folder):
+            return
+        node.end(layout.names)
+        pause = images.build("pause", self._progress)
+        began = time.time()
+        process = node.start(layout)
+        self._wait_for_node(layout, pause, began)
+        node.started(layout, process)
+        self._reached(f"node {layout.names.node} Ready", began)
 
-        def reached(what: str) -> None:
-            self._progress(f"{what} after {time.monotonic() - started:.1f} s")
+    def _reached(self, what: str, since: float) -> None:
+        self._progress(f"{what} after {time.time() - since:.1f} s")
+
+    def _wait_for_api(self, layout: Layout, first: subprocess.Popen[bytes]) -> None:
+        def ready_or_gone() -> bool:
+            return first.poll() is not None or self._api_ready(layout)
+
+        readiness.wait_until("no API server", ready_or_gone, API_SECONDS, lambda: _hint(layout))
+        if first.poll() is not None:
+            raise Refused("the node's first process ended", _hint(layout))
+
+    def _wait_for_node(self, layout: Layout, pause: Path, since: float) -> None:
+        """Wait until a node started then is Ready; it can run pods once it has the pause image."""
+        number = layout.names.number
 
         def hint() -> str:
-            last = readiness.tail(layout.log / "init.log")
-            return f"the logs are in {layout.log}; init.log ends with:\n{last}"
+            return _hint(layout)
 
-        def api_ready_or_node_gone() -> bool:
-            return first.poll() is not None or self._api_ready()
+        readiness.wait_until("no container runtime", lambda: _runs(self, number), API_SECONDS, hint)
+        _import(self, number, pause)
+        name = layout.names.node
+        readiness.wait_until("no node", lambda: self._ready(name, since), NODE_SECONDS, hint)
 
-        readiness.wait_until("no API server", api_ready_or_node_gone, API_SECONDS, hint)
-        if first.poll() is not None:
-            raise Refused("the node's first process ended", hint())
-        reached("API server ready")
-        self.kubectl("apply", "--server-side", "--filename", str(layout.config / "dns.yaml"))
-        load_archive(self, pause)
-        node = f"node/{self.names.node}"
-        readiness.wait_until("no node", lambda: self._exists(node), NODE_SECONDS, hint)
-        self.kubectl("wait", node, "--for=condition=Ready", f"--timeout={NODE_SECONDS:.0f}s")
-        reached("node Ready")
-        readiness.wait_until("no DNS", self._resolves, DNS_SECONDS, hint)
-        reached("DNS up")
+    def _ready(self, name: str, since: float) -> bool:
+        """Say whether a node was Ready since then: one that died is called Ready for a while."""
+        text = self.kubectl("get", "node", name, "--ignore-not-found", "-o", "json")
+        return bool(text) and readiness.node_ready(json.loads(text), since)
 
-    def _api_ready(self) -> bool:
-        layout = self.layout()
+    def _api_ready(self, layout: Layout) -> bool:
         program = layout.programs.kubernetes / "kubectl"
         config = f"--kubeconfig={layout.kubeconfig}"
         return attempt(program, config, "get", "--raw=/readyz", "--request-timeout=2s")
-
-    def _exists(self, resource: str) -> bool:
-        return bool(self.kubectl("get", resource, "--ignore-not-found").strip())
 
     def _resolves(self) -> bool:
         addresses = self.layout().addresses
         name = f"kubernetes.default.svc.{settings.CLUSTER_DOMAIN}"
         return readiness.lookup(name, addresses.node) == addresses.api_service
 
-    def first_process(self) -> int:
-        """Return the pid, as this machine sees it, of the node's first process.
-
-        Raises:
-            Refused: the cluster does not run.
-        """
-        for pid in network.processes(self.names):
-            if _namespace_pids(pid)[1:] == ["1"]:
-                return pid
-        name = self.names.cluster
-        raise Refused(f"cluster {name!r} does not run", f"start it: `up --name {name}`")
-
     def _end(self) -> None:
-        network.end_processes(self.names)
-        if left := cgroups.remove(self.names.cgroup):
-            raise Refused(f"{left[0]} is not empty", "see its cgroup.procs")
-        network.remove(self.names)
-        (self.root / "ready").unlink(missing_ok=True)
+        for names in self._every_node():
+            node.end(names)
+        for mark in (self.root / node.READY, *self.root.glob(f"node-*/{node.READY}")):
+            mark.unlink(missing_ok=True)
 
 
 def load_archive(cluster: NativeCluster, archive: Path) -> bool:
-    """Import an image archive into the node unless it has that digest; say whether it did."""
+    """Import an image archive into every node that lacks that digest; say whether one did."""
+    return any([_import(cluster, number, archive) for number in cluster.numbers()])
+
+
+def _import(cluster: NativeCluster, number: int, archive: Path) -> bool:
     digest = images.archive_digest(archive)
     control = ("ctr", "--namespace=k8s.io", "images")
-    listed = run(*cluster.inside(*control, "list"))
-    if digest in listed:
+    if digest in run(*cluster.inside(*control, "list", number=number)):
         return False
-    run(*cluster.inside(*control, "import", str(archive)))
+    run(*cluster.inside(*control, "import", str(archive), number=number))
     return True
 
 
-def init_plan(layout: Layout) -> dict[str, Any]:
-    """Return what `localcluster.init` is told, as JSON values."""
-    return {
-        "root": str(layout.root),
-        "log": str(layout.log),
-        "cgroup": layout.names.cgroup,
-        "resolver": str(layout.config / "node-resolv.conf"),
-        "firewall": str(layout.config / "firewall.nft"),
-        "server": layout.server,
-        "authority": str(layout.pki / "ca.crt"),
-        "environment": {
-            "PATH": layout.programs.search_path,
-            "HOME": "/root",
-            "TMPDIR": str(layout.storage("temporary")),
-        },
-        "daemons": [asdict(daemon) for daemon in node_daemons(layout)],
-    }
-
-
-def write_files(layout: Layout) -> None:
-    """Write certificates, configuration and the plan of the node's first process."""
-    for folder in (layout.pki, layout.log, layout.config, layout.storage("temporary")):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_identities(layout)
-    for name, content in settings.config_files(layout).items():
-        path = layout.config / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    (layout.config / "init.json").write_text(json.dumps(init_plan(layout), indent=2))
-
-
-def _launch(layout: Layout) -> subprocess.Popen[bytes]:
-    """Start the node's first process; it outlives this one."""
-    command = [
-        "nsenter",
-        f"--net=/run/netns/{layout.names.netns}",
-        *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-        *(sys.executable, "-m", "localcluster.init", str(layout.config / "init.json")),
-    ]
-    with (layout.log / "init.log").open("ab") as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            start_new_session=True,
-        )
-
-
-def _namespace_pids(pid: int) -> list[str]:
-    """Return a process's ids from the outermost to its own pid namespace."""
+def _runs(cluster: NativeCluster, number: int) -> bool:
+    """Say whether a node's containerd answers."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except FileNotFoundError:
-        return []
-    return next(line.split()[1:] for line in lines if line.startswith("NSpid:"))
+        return attempt(*cluster.inside("ctr", "version", number=number))
+    except Refused:
+        return False
+
+
+def _hint(layout: Layout) -> str:
+    last = readiness.tail(layout.log / "init.log")
+    return f"the logs are in {layout.log}; init.log ends with:\n{last}"

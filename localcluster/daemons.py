@@ -6,6 +6,8 @@ from localcluster.layout import Layout
 from localcluster.naming import API_PORT
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
+WORKER = "localcluster/worker"
+"""Label of all nodes but the first: what must survive their loss asks for nodes without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +26,17 @@ class Daemon:
 
 
 def node_daemons(layout: Layout) -> list[Daemon]:
-    """Return what a node runs."""
-    return [
-        _etcd(layout),
-        _api_server(layout),
+    """Return what a node runs; the control plane runs on the first."""
+    own = [
         Daemon("containerd", ("containerd", "--config", str(layout.config / "containerd.toml"))),
-        _controller_manager(layout),
-        _scheduler(layout),
         _kubelet(layout),
         Daemon("kube-proxy", ("kube-proxy", f"--config={layout.config}/kube-proxy.yaml"), True),
-        Daemon("coredns", ("coredns", "-conf", str(layout.config / "Corefile")), True),
     ]
+    if not layout.first:
+        return own
+    dns = Daemon("coredns", ("coredns", "-conf", str(layout.config / "Corefile")), True)
+    plane = [_controller_manager(layout), _scheduler(layout)]
+    return [_etcd(layout), _api_server(layout), *own, *plane, dns]
 
 
 def etcd_flags(data: str, client: str, peer: str) -> tuple[str, ...]:
@@ -141,6 +143,7 @@ def _kubelet(layout: Layout) -> Daemon:
             f"--kubeconfig={layout.kubeconfig_of('kubelet')}",
             f"--hostname-override={layout.names.node}",
             f"--node-ip={layout.addresses.node}",
+            *([] if layout.first else [f"--node-labels={WORKER}=true"]),
             f"--root-dir={layout.storage('kubelet')}",
             f"--cert-dir={layout.pki}",
         ),

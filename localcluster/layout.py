@@ -1,6 +1,6 @@
-"""Where a cluster's files lie below its state folder, and where its programs are."""
+"""Where the files of a cluster's nodes lie below its state folder, and its programs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localcluster.naming import API_PORT, Addresses, Names
@@ -24,10 +24,10 @@ class Programs:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One cluster: its names, its addresses, its folders, its programs.
+    """One node of a cluster: its names, its addresses, its folders, its programs.
 
     Attributes:
-        root: the state folder.
+        root: the cluster's state folder.
     """
 
     root: Path
@@ -35,20 +35,40 @@ class Layout:
     addresses: Addresses
     programs: Programs
 
+    def of_node(self, number: int) -> "Layout":
+        """Return the layout of another node of the cluster."""
+        names = replace(self.names, number=number)
+        return replace(self, names=names, addresses=replace(self.addresses, number=number))
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the node with the control plane."""
+        return self.names.number == 1
+
+    @property
+    def folder(self) -> Path:
+        """The node's own part of the state folder."""
+        return self.root if self.first else self.root / f"node-{self.names.number}"
+
     @property
     def pki(self) -> Path:
-        """Certificates and keys."""
-        return self.root / "pki"
+        """Certificates and keys of the node; the first node's include the authority."""
+        return self.folder / "pki"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of the cluster's authority."""
+        return self.root / "pki" / "ca.crt"
 
     @property
     def config(self) -> Path:
         """Configuration files of the daemons."""
-        return self.root / "config"
+        return self.folder / "config"
 
     @property
     def log(self) -> Path:
         """One log file for each daemon, and `init.log`."""
-        return self.root / "log"
+        return self.folder / "log"
 
     @property
     def kubeconfig(self) -> Path:
@@ -58,7 +78,7 @@ class Layout:
     @property
     def server(self) -> str:
         """The API server's URL, reachable from the machine and from pods."""
-        return f"https://{self.addresses.node}:{API_PORT}"
+        return f"https://{self.addresses.first.node}:{API_PORT}"
 
     def kubeconfig_of(self, component: str) -> Path:
         """Return where a component's own kubeconfig lies."""
@@ -66,4 +86,4 @@ class Layout:
 
     def storage(self, component: str) -> Path:
         """Return where a component keeps its data."""
-        return self.root / component
+        return self.folder / component

@@ -1,4 +1,4 @@
-"""The node's network namespace and its one link to this machine."""
+"""A node's network namespace and its one link: to this machine, or to the first node."""
 
 import json
 import os
@@ -37,14 +37,19 @@ def create(layout: Layout) -> None:
     """
     names, addresses = layout.names, layout.addresses
     inside = ("ip", "-n", names.netns)
+    outside = ("ip",) if layout.first else ("ip", "-n", names.first.netns)
     run("ip", "netns", "add", names.netns)
-    run("ip", "link", "add", names.link, "type", "veth", "peer", INSIDE, "netns", names.netns)
-    run("ip", "address", "add", f"{addresses.host}/30", "dev", names.link)
-    run("ip", "link", "set", names.link, "up")
+    run(*outside, "link", "add", names.link, "type", "veth", "peer", INSIDE, "netns", names.netns)
+    run(*outside, "address", "add", f"{addresses.host}/30", "dev", names.link)
+    run(*outside, "link", "set", names.link, "up")
     run(*inside, "address", "add", f"{addresses.node}/30", "dev", INSIDE)
     run(*inside, "link", "set", "lo", "up")
     run(*inside, "link", "set", INSIDE, "up")
     run(*inside, "route", "add", str(addresses.services), "dev", INSIDE)
+    if not layout.first:
+        run(*outside, "route", "add", str(addresses.node_pods), "via", str(addresses.node))
+        for block in (addresses.nodes, addresses.pods):
+            run(*inside, "route", "add", str(block), "via", str(addresses.host))
 
 
 def exists(names: Names) -> bool:
@@ -76,14 +81,18 @@ def end_processes(names: Names) -> None:
 
 def remove(names: Names) -> None:
     """Remove the link and the namespace, whatever exists of them."""
-    attempt("ip", "link", "delete", names.link)
+    if link_exists(names):
+        run("ip", "link", "delete", names.link)
+    elif names.number > 1 and exists(names.first):
+        # It would go with the namespace, but only some time after the command has ended.
+        attempt("ip", "-n", names.first.netns, "link", "delete", names.link)
     if exists(names):
         run("ip", "netns", "delete", names.netns)
 
 
 def link_exists(names: Names) -> bool:
-    """Say whether the machine's end of the link exists."""
-    return Path("/sys/class/net", names.link).exists()
+    """Say whether the machine's end of the link exists; other nodes have none."""
+    return names.number == 1 and Path("/sys/class/net", names.link).exists()
 
 
 def _kill(pid: int) -> None:

@@ -4,8 +4,10 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from datetime import datetime
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 from localcluster.errors import Refused
 
@@ -25,6 +27,18 @@ def wait_until(
         if time.monotonic() > deadline:
             raise Refused(f"{what} after {seconds:.0f} s", hint())
         time.sleep(POLL_SECONDS)
+
+
+def node_ready(found: dict[str, Any], since: float) -> bool:
+    """Say whether a Node object is Ready, by a heartbeat not older than a time (in seconds).
+
+    Heartbeats are cut to whole seconds.
+    """
+    for condition in found.get("status", {}).get("conditions", []):
+        if condition["type"] == "Ready":
+            beat = datetime.fromisoformat(condition["lastHeartbeatTime"]).timestamp()
+            return condition["status"] == "True" and beat >= int(since)
+    return False
 
 
 def lookup(name: str, server: IPv4Address) -> IPv4Address | None:

@@ -13,18 +13,20 @@ CLUSTER_DOMAIN = "cluster.local"
 
 def config_files(layout: Layout) -> dict[str, str]:
     """Return file name (below the layout's config folder) to content."""
-    return {
+    files = {
         "containerd.toml": containerd(layout),
         "cni/10-modelyard.conflist": json.dumps(pod_network(layout), indent=2),
         "kubelet.yaml": yaml.safe_dump(kubelet(layout), sort_keys=False),
         "kube-proxy.yaml": yaml.safe_dump(kube_proxy(layout), sort_keys=False),
-        "Corefile": corefile(layout),
-        "dns.yaml": yaml.safe_dump_all(dns_objects(layout), sort_keys=False),
         "node-resolv.conf": node_resolver(layout),
         # Pods with `dnsPolicy: Default` get an empty file: there is no network to resolve in.
         "pod-resolv.conf": "",
         "firewall.nft": firewall(layout),
     }
+    if layout.first:
+        files["Corefile"] = corefile(layout)
+        files["dns.yaml"] = yaml.safe_dump_all(dns_objects(layout), sort_keys=False)
+    return files
 
 
 def containerd(layout: Layout) -> str:
@@ -75,7 +77,7 @@ def pod_network(layout: Layout) -> dict[str, Any]:
 
 def kubelet(layout: Layout) -> dict[str, Any]:
     """Return the kubelet's configuration."""
-    authority = str(layout.pki / "ca.crt")
+    authority = str(layout.authority)
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -140,24 +142,28 @@ def corefile(layout: Layout) -> str:
 def node_resolver(layout: Layout) -> str:
     """Return the node's resolv.conf, so that `exec` can use Service names."""
     searched = f"svc.{CLUSTER_DOMAIN} {CLUSTER_DOMAIN}"
-    return f"search {searched}\nnameserver {layout.addresses.node}\noptions ndots:5\n"
+    return f"search {searched}\nnameserver {layout.addresses.first.node}\noptions ndots:5\n"
 
 
 def firewall(layout: Layout) -> str:
     """Return rules that keep the cluster's traffic inside.
 
-    Only the node itself may answer the machine. Without this, a pod's packet to the machine would
-    be answered along the machine's default route, into a real network. In the output chain a packet
-    that kube-proxy sent on to a pod still shows the link it was first routed to.
+    Only the first node itself may answer the machine. Without this, a pod's packet to the machine
+    would be answered along the machine's default route, into a real network. In the output chain a
+    packet that kube-proxy sent on to a pod still shows the link it was first routed to. The link of
+    another node leads to the first node, and carries what is for nodes and pods.
     """
+    addresses = layout.addresses
+    forwarded = "" if layout.first else f"ip daddr != {{ {addresses.nodes}, {addresses.pods} }} "
+    near = addresses.link if layout.first else addresses.nodes
     return f"""table inet modelyard {{
   chain forward {{
     type filter hook forward priority filter;
-    oifname "eth0" reject
+    oifname "eth0" {forwarded}reject
   }}
   chain output {{
     type filter hook output priority filter;
-    oifname "eth0" ip daddr != {{ {layout.addresses.link}, {layout.addresses.pods} }} reject
+    oifname "eth0" ip daddr != {{ {near}, {addresses.pods} }} reject
   }}
 }}
 """

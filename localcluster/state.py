@@ -23,6 +23,7 @@ class ClusterState:
         runtime: folder of containerd and its companions.
         registry: where `load` pushes images when the provider is `current`; may be empty.
         load_command: what `load` runs when the provider is `current`; `{archive}` is replaced.
+        nodes: how many nodes a native cluster has.
     """
 
     provider: str
@@ -31,6 +32,7 @@ class ClusterState:
     runtime: str = ""
     registry: str = ""
     load_command: str = ""
+    nodes: int = 1
 
     def write(self, name: str) -> None:
         """Remember this for a cluster."""

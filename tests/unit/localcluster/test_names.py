@@ -6,7 +6,14 @@ from itertools import combinations
 import pytest
 
 from localcluster.errors import Refused
-from localcluster.naming import SLOTS, Addresses, Names, check_name, choose_addresses
+from localcluster.naming import (
+    MAX_NODES,
+    SLOTS,
+    Addresses,
+    Names,
+    check_name,
+    choose_addresses,
+)
 
 NAMES = ("yard", "yard-test", "a", "a-very-long-cluster-name-here")
 
@@ -29,6 +36,28 @@ def test_two_clusters_share_no_name() -> None:
         assert one.link != other.link
         assert one.netns != other.netns
         assert one.cgroup != other.cgroup
+
+
+def test_nodes_of_one_cluster_share_no_name_and_no_address() -> None:
+    for one, other in combinations(range(1, MAX_NODES + 1), 2):
+        names = Names("yard", one), Names("yard", other)
+        for kind in ("node", "netns", "cgroup", "link"):
+            assert getattr(names[0], kind) != getattr(names[1], kind)
+        places = Addresses(3, one), Addresses(3, other)
+        assert not places[0].link.overlaps(places[1].link)
+        assert not places[0].node_pods.overlaps(places[1].node_pods)
+    last = Addresses(3, MAX_NODES)
+    assert last.link.subnet_of(last.nodes)
+    assert last.node_pods.subnet_of(last.pods)
+
+
+def test_a_second_node_is_no_cluster_of_that_name() -> None:
+    second, cluster = Names("yard", 2), Names("yard-2")
+    assert second.node == "yard-2"
+    assert second.netns != cluster.netns
+    assert second.cgroup != cluster.cgroup
+    with pytest.raises(Refused):
+        check_name(second.netns.removeprefix("modelyard-"))
 
 
 def test_long_names_with_the_same_beginning_get_different_links() -> None:
