@@ -9,6 +9,8 @@ RUN    := $(VENV)/bin/python
 STAMP  := $(VENV)/.synced
 TARGET ?=
 REGISTRY ?=
+# What a user's cluster needs; the demo and the tests build seaweedfs and prometheus beside them.
+IMAGES ?= operator trainer serving
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
@@ -46,7 +48,7 @@ test-all: $(STAMP) ## Also what is not yet green everywhere: stand-in server, cr
 	@$(RUN) -m pytest -m "not bench and not e2e" --durations=15
 
 test-e2e: $(STAMP) ## The product on the local Kubernetes (root, Linux)
-	@$(RUN) -m pytest -m e2e --durations=15
+	@$(RUN) -m pytest -v -m e2e --durations=15 tests/e2e
 
 test-fast: $(STAMP) ## Unit tests and simulation only: no cluster, no root
 	@$(RUN) -m pytest -m "not bench and not api and not e2e"
@@ -79,15 +81,15 @@ cluster-down: $(STAMP) ## Stop the local Kubernetes; nothing stays behind
 cluster-status: $(STAMP) ## Say whether the local Kubernetes runs
 	@$(RUN) -m localcluster status
 
-images: $(STAMP) ## Build all container images
-	@$(RUN) -m localcluster images all
+images: $(STAMP) ## Build the container images (IMAGES="operator trainer serving")
+	@$(RUN) -m localcluster images $(IMAGES)
 
 load: $(STAMP) ## Load the built images into the local Kubernetes
-	@$(RUN) -m localcluster load all
+	@$(RUN) -m localcluster load $(IMAGES)
 
 push: $(STAMP) ## Push the images to REGISTRY=host/path
 	@test -n "$(REGISTRY)" || { echo "say where: make push REGISTRY=registry.example/modelyard" >&2; exit 2; }
-	@$(RUN) -m localcluster push --registry "$(REGISTRY)" all
+	@$(RUN) -m localcluster push --registry "$(REGISTRY)" $(IMAGES)
 
 bench: $(STAMP) ## Measure the figures of the README
 	@$(RUN) -m tests.bench
@@ -96,6 +98,8 @@ conformance: $(STAMP) ## Ask a TF-Serving at TARGET=host:grpc-port REST=host:res
 	@test -n "$(TARGET)" || { echo "say which: make conformance TARGET=host:8500 REST=host:8501" >&2; exit 2; }
 	@$(RUN) -m pytest tests/conformance --target "$(TARGET)" --rest-target "$(REST)"
 
-clean: $(STAMP) ## Stop the demo's cluster and remove what was built here
+clean: $(STAMP) ## Stop the demo's cluster, remove it and the environment; built programs stay cached
 	@$(RUN) -m localcluster down --name yard
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@$(RUN) -c 'from localcluster.folders import cache_root; \
+	  print(f"Built programs and images stay in {cache_root()}: delete it to build them anew.")'
+	@rm -rf $(VENV) figures .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -10,9 +10,10 @@ from rich.table import Table
 
 from demo import cluster as clusters
 from demo import install, steps
-from demo.cluster import Cluster, StepFailed
+from demo.cluster import ROOT, Cluster, StepFailed
 
 CLUSTER = "yard"
+FIGURES = ROOT / "figures" / "demo.json"
 
 
 def _prepare(timings: steps.Timings) -> Cluster:
@@ -109,6 +110,24 @@ def _summary(console: Console, version: dict[str, Any], timings: steps.Timings) 
         times.add_row(title, f"{seconds:.1f}")
     times.add_row("[bold]all[/]", f"[bold]{sum(timings.seconds.values()):.1f}[/]")
     console.print(times)
+    FIGURES.parent.mkdir(exist_ok=True)
+    FIGURES.write_text(json.dumps(figures(version, timings), indent=1) + "\n")
+
+
+def figures(version: dict[str, Any], timings: steps.Timings) -> dict[str, Any]:
+    """Return what the tables show, in the form of the benchmarks."""
+    spec = version["spec"]
+    whole = {"all": sum(timings.seconds.values())}
+    return {
+        "bench": "demo",
+        "version": version["metadata"]["name"],
+        "digest": spec["artifact"]["manifestDigest"],
+        "metrics": {m["name"]: m["value"] for m in spec["metrics"] if m["slice"] == "overall"},
+        "figures": [
+            {"what": title, "value": round(seconds, 1), "unit": "s"}
+            for title, seconds in (timings.seconds | whole).items()
+        ],
+    }
 
 
 def _next(console: Console, cluster: Cluster) -> None:
@@ -119,7 +138,8 @@ def _next(console: Console, cluster: Cluster) -> None:
         f"kubectl -n {install.TENANT} get modelyard",
         f"kubectl -n {install.TENANT} describe mtrain digits",
         "kubectl explain mtrain.spec.recipe",
-        "make clean    # removes cluster and environment",
+        f"cat {FIGURES.relative_to(ROOT)}    # these tables as JSON",
+        "make clean    # removes cluster and environment; what was built stays in the cache",
     ):
         console.print(f"  {line}", highlight=False, soft_wrap=True)
 

@@ -107,14 +107,14 @@ def connect(name: str) -> Cluster:
 
 def start(name: str, gpus: int = 4) -> Cluster:
     """Start the cluster, or find it running, with some fake GPUs."""
-    localcluster("up", "--name", name)
+    localcluster("up", "--name", name, quiet=True)
     localcluster("fake-gpus", str(gpus), "--name", name, quiet=True)
     return connect(name)
 
 
 def load_images(name: str, images: Sequence[str] = IMAGES) -> None:
     """Build what changed, and load what the cluster does not have."""
-    localcluster("images", *images)
+    localcluster("images", *images, quiet=True)
     localcluster("load", "--name", name, *images)
 
 

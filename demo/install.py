@@ -4,7 +4,10 @@ import io
 import json
 import secrets
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import boto3
 import numpy as np
@@ -110,11 +113,11 @@ def _npz(images: np.ndarray, labels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def upload_digits(cluster: Cluster, keys: tuple[str, str]) -> int:
-    """Put the digits below `datasets/digits/` unless they are there; return bytes uploaded."""
-    sent = 0
-    with cluster.port_forward(STORE, "svc/seaweedfs", 8333) as port:
-        s3 = boto3.client(
+@contextmanager
+def store_client(cluster: Cluster, keys: tuple[str, str]) -> Iterator[Any]:
+    """Yield a client of the store, reached through the API server."""
+    with cluster.port_forward(STORE, "deploy/seaweedfs", 8333) as port:
+        client = boto3.client(
             "s3",
             endpoint_url=f"http://127.0.0.1:{port}",
             aws_access_key_id=keys[0],
@@ -122,6 +125,14 @@ def upload_digits(cluster: Cluster, keys: tuple[str, str]) -> int:
             region_name="us-east-1",
             config=Config(s3={"addressing_style": "path"}),
         )
+        yield client
+        client.close()
+
+
+def upload_digits(cluster: Cluster, keys: tuple[str, str]) -> int:
+    """Put the digits below `datasets/digits/` unless they are there; return bytes uploaded."""
+    sent = 0
+    with store_client(cluster, keys) as s3:
         for name, content in digits().items():
             key = f"datasets/digits/{name}.npz"
             if not s3.list_objects_v2(Bucket=BUCKET, Prefix=key)["KeyCount"]:

@@ -126,44 +126,45 @@ def one_sample() -> str:
     return b64encode(buffer.getvalue()).decode()
 
 
-def predict(cluster: Cluster, service: str, model: str) -> dict[str, Any]:
-    """Run the prediction client in a pod; return its answers."""
-    script = (Path(__file__).parent / "predict.py").read_text()
-    cluster.apply(json.dumps(_config_map(script)))
-    cluster.kubectl("-n", TENANT, "delete", "job", "predict", "--ignore-not-found", "--wait")
-    cluster.apply(json.dumps(_predict_job([service, model, one_sample()])))
+def predict(cluster: Cluster, service: str, model: str, space: str = TENANT) -> dict[str, Any]:
+    """Run the prediction client in a pod of a namespace; return its answers."""
+    script = Path(__file__).parent / "predict.py"
+    start_client(cluster, space, script, [service, model, one_sample()])
     job = wait_for(
-        lambda: cluster.get("-n", TENANT, "job", "predict"),
+        lambda: cluster.get("-n", space, "job", "predict"),
         lambda job: any(
             condition(job, end).get("status") == "True" for end in ("Complete", "Failed")
         ),
         seconds=120,
     )
-    log = cluster.kubectl("-n", TENANT, "logs", "job/predict")
+    log = cluster.kubectl("-n", space, "logs", "job/predict")
     if condition(job, "Failed").get("status") == "True":
         raise StepFailed(f"the prediction client failed:\n{log}")
     answers: dict[str, Any] = json.loads(log.strip().splitlines()[-1])
     return answers
 
 
-def _config_map(script: str) -> dict[str, Any]:
-    """Return the client's source as a ConfigMap."""
-    metadata = {"name": "predict", "namespace": TENANT}
-    return {
+def start_client(cluster: Cluster, space: str, script: Path, arguments: list[str]) -> None:
+    """Start a Job, named after the script, that runs it in a pod; one that exists goes first."""
+    name = script.stem
+    cluster.kubectl("-n", space, "delete", "job", name, "--ignore-not-found", "--wait")
+    source = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata,
-        "data": {"predict.py": script},
+        "metadata": {"name": name, "namespace": space},
+        "data": {script.name: script.read_text()},
     }
+    cluster.apply(json.dumps(source))
+    cluster.apply(json.dumps(_client_job(space, script, arguments)))
 
 
-def _predict_job(arguments: list[str]) -> dict[str, Any]:
-    """Return a Job that runs the client with the trainer's image."""
+def _client_job(space: str, script: Path, arguments: list[str]) -> dict[str, Any]:
+    """Return a Job that runs a script with the trainer's image."""
     container = {
-        "name": "predict",
+        "name": "client",
         "image": "localhost/modelyard/trainer:dev",
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/opt/venv/bin/python", "/client/predict.py", *arguments],
+        "command": ["/opt/venv/bin/python", f"/client/{script.name}", *arguments],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -184,13 +185,13 @@ def _predict_job(arguments: list[str]) -> dict[str, Any]:
         },
         "containers": [container],
         "volumes": [
-            {"name": "client", "configMap": {"name": "predict"}},
+            {"name": "client", "configMap": {"name": script.stem}},
             {"name": "tmp", "emptyDir": {}},
         ],
     }
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": "predict", "namespace": TENANT},
-        "spec": {"backoffLimit": 2, "template": {"spec": pod}},
+        "metadata": {"name": script.stem, "namespace": space},
+        "spec": {"backoffLimit": 0, "template": {"spec": pod}},
     }
