@@ -1,79 +1,61 @@
 """A real cluster with the product installed: once per test run, removed at its end."""
 
 import os
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
-import yaml
 
 from demo import cluster as clusters
-from demo import install, steps
-from demo.cluster import ROOT, Cluster
+from demo import install
+from demo.cluster import Cluster
+from tests.e2e.yard import Yard, assert_clean, operator_log
 
 NAME = os.environ.get("MODELYARD_E2E_CLUSTER", "yard-test")
 KEEP = os.environ.get("MODELYARD_E2E_KEEP") == "1"
-SPACE = install.TENANT
+READ = f"{{{install.BUCKET}/datasets/,no-such-bucket/}}"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A cluster with the product, and the store's credentials."""
+
+    cluster: Cluster
+    keys: tuple[str, str]
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """The cluster with store, operator, data and one tenant."""
+def installed(pytestconfig: pytest.Config) -> Iterator[Installed]:
+    """The cluster with store, operator and data; how it comes up is shown."""
     if os.geteuid() != 0:
         pytest.skip("the local cluster needs root: run as root, or use `make test-fast`")
-    found = clusters.start(NAME)
-    clusters.load_images(NAME)
-    keys = install.install_store(found)
-    install.install_operator(found, keys)
-    install.install_tenant(found, keys)
-    install.upload_digits(found, keys)
+    with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        found = _install()
     yield found
     if not KEEP:
         clusters.localcluster("down", "--name", NAME)
 
 
-@pytest.fixture
-def example() -> Callable[..., dict[str, Any]]:
-    """Read an example and change it: `example(file, name, change)`."""
-
-    def read(
-        file: str, name: str, change: Callable[[dict[str, Any]], None] = lambda _: None
-    ) -> dict[str, Any]:
-        manifest: dict[str, Any] = yaml.safe_load((ROOT / "examples" / file).read_text())
-        manifest["metadata"] = {"name": name, "namespace": SPACE}
-        change(manifest["spec"])
-        return manifest
-
-    return read
+def _install() -> Installed:
+    cluster = clusters.start(NAME)
+    clusters.load_images(NAME)
+    keys = install.install_store(cluster)
+    # One bucket that may be read and does not exist.
+    install.install_operator(cluster, keys, "--set", f"stores[0].readPrefixes={READ}")
+    install.upload_digits(cluster, keys)
+    return Installed(cluster, keys)
 
 
-@pytest.fixture
-def apply(cluster: Cluster) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Apply an object and delete it when the test ends."""
-    applied: list[dict[str, Any]] = []
-
-    def put(manifest: dict[str, Any]) -> None:
-        cluster.apply(yaml.safe_dump(manifest))
-        applied.append(manifest)
-
-    yield put
-    for manifest in reversed(applied):
-        name = manifest["metadata"]["name"]
-        kind = f"{manifest['kind']}.{manifest['apiVersion'].split('/')[0]}"
-        cluster.kubectl(
-            "-n", SPACE, "delete", kind.lower(), name, "--ignore-not-found", "--wait=false"
-        )
-
-
-@pytest.fixture
-def wait(cluster: Cluster) -> Callable[..., dict[str, Any]]:
-    """Wait until a condition of an object has a status and, if given, a reason."""
-
-    def until(kind: str, name: str, type_: str, *, reason: str = "", seconds: float = 180) -> Any:
-        def reached(found: dict[str, Any]) -> bool:
-            seen = steps.condition(found, type_)
-            return seen.get("reason") == reason if reason else steps.holds(found, type_)
-
-        return steps.wait_for(lambda: cluster.get("-n", SPACE, kind, name), reached, seconds)
-
-    return until
+@pytest.fixture(scope="module")
+def yard(installed: Installed, request: pytest.FixtureRequest) -> Iterator[Yard]:
+    """A fresh namespace for the module (its SPACE); the operator's log must be clean after it."""
+    cluster, keys = installed.cluster, installed.keys
+    found = Yard(cluster, keys, request.module.SPACE)
+    cluster.kubectl("delete", "namespace", found.space, "--ignore-not-found", "--wait")
+    with found.s3() as client:  # left by an earlier run on a kept cluster
+        for key in found.stored(""):
+            client.delete_object(Bucket=install.BUCKET, Key=key)
+    install.install_tenant(cluster, keys, found.space)
+    yield found
+    assert_clean(operator_log(cluster))
+    cluster.kubectl("delete", "namespace", found.space, "--wait=false")

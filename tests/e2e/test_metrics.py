@@ -9,7 +9,9 @@ import yaml
 
 from demo import cluster as clusters
 from demo import steps
+from tests.e2e.yard import training
 
+SPACE = "metrics"
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 CONFIG = """
@@ -90,7 +92,8 @@ def _objects():
 
 
 @pytest.fixture(scope="module")
-def prometheus(cluster):
+def prometheus(yard):
+    cluster = yard.cluster
     clusters.load_images(cluster.name, ["prometheus"])
     cluster.apply(yaml.safe_dump_all(_objects()))
     cluster.kubectl(
@@ -106,22 +109,17 @@ def _query(port, expression):
         return json.load(reply)["data"]["result"]
 
 
-def test_prometheus_knows_the_accuracy_that_the_trainer_reported(cluster, prometheus, example):
-    cluster.apply(yaml.safe_dump(example("01-training.yaml", "digits")))
-    training = steps.wait_for(
-        lambda: cluster.get("-n", "demo", "mtrain", "digits"),
-        lambda t: steps.holds(t, "Complete") or steps.holds(t, "Failed"),
-        seconds=300,
-    )
-    assert steps.holds(training, "Complete")
-    version = cluster.get("-n", "demo", "mver", training["status"]["modelVersionName"])
+def test_prometheus_knows_the_accuracy_that_the_trainer_reported(yard, prometheus):
+    yard.apply(training("measured"))
+    done = yard.completed("measured")
+    version = yard.found("mver", done["status"]["modelVersionName"])
     accuracy = next(m for m in version["spec"]["metrics"] if m["name"] == "accuracy")
-    labels = f'model="digits",version="{version["spec"]["version"]}"'
+    labels = f'model="measured",version="{version["spec"]["version"]}"'
     query = f'modelyard_modelversion_evaluation{{{labels},metric="accuracy",slice="overall"}}'
     found = steps.wait_for(
         lambda: {"result": _query(prometheus, query)}, lambda r: bool(r["result"]), seconds=60
     )
     (series,) = found["result"]
     assert float(series["value"][1]) == pytest.approx(float(accuracy["value"]))
-    assert series["metric"]["namespace"] == "demo"
+    assert series["metric"]["namespace"] == SPACE
     assert _query(prometheus, "controller_runtime_reconcile_total")

@@ -1,0 +1,130 @@
+"""Ask a served model without pause until /tmp/stop exists; print what went wrong, as JSON.
+
+Runs in a pod. Three clients at once, each like many in the field: one connects anew for each
+request, one keeps its connection and replaces it when the server has closed it (RFC 9112, 9.3.1),
+one has a gRPC channel. Usage: load.py HOST MODEL NPZ-BASE64 MAX-SECONDS
+"""
+
+import base64
+import http.client
+import io
+import json
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+STOP = Path("/tmp/stop")
+PAUSE = 0.04
+TIMEOUT = 10
+
+
+class Client(threading.Thread):
+    """One client: counts what it asked, keeps what went wrong."""
+
+    def __init__(self, host, model, image, until):
+        super().__init__()
+        self.host, self.model, self.image, self.until = host, model, image, until
+        self.requests = 0
+        self.replaced = 0
+        self.failures = []
+        self.versions = Counter()
+
+    def run(self):
+        while not STOP.exists() and time.monotonic() < self.until:
+            self.requests += 1
+            started = time.time()
+            try:
+                self.ask()
+            except Exception as error:
+                lasted = time.time() - started
+                self.failures.append(f"{started:.2f} after {lasted:.2f} s: {error!r}"[:300])
+            time.sleep(PAUSE)
+
+    def report(self):
+        found = {"requests": self.requests, "failed": len(self.failures)}
+        found |= {"replaced": self.replaced, "versions": dict(self.versions)}
+        return found | {"failures": self.failures[:20]}
+
+
+class Rest(Client):
+    """A connection for each request."""
+
+    def ask(self):
+        connection = self.connect()
+        try:
+            self.exchange(connection)
+        finally:
+            connection.close()
+
+    def connect(self):
+        return http.client.HTTPConnection(self.host, 8501, timeout=TIMEOUT)
+
+    def exchange(self, connection):
+        body = json.dumps({"instances": [{"image": self.image.tolist()}]})
+        connection.request("POST", f"/v1/models/{self.model}:predict", body)
+        reply = connection.getresponse()
+        content = reply.read()
+        if reply.status != 200:
+            raise RuntimeError(f"{reply.status} {content[:200]!r}")
+        (prediction,) = json.loads(content)["predictions"]
+        if len(prediction["probabilities"]) != 10:
+            raise RuntimeError(f"no prediction: {content[:200]!r}")
+
+
+class KeptRest(Rest):
+    """One connection for as long as the server keeps it."""
+
+    kept = None
+
+    def ask(self):
+        if self.kept is None:
+            self.kept = self.connect()
+            self.exchange(self.kept)
+            return
+        try:
+            self.exchange(self.kept)
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            self.kept.close()
+            self.kept = None
+            self.replaced += 1
+            self.ask()
+
+
+class Grpc(Client):
+    """One channel; gRPC itself moves it when the server says goodbye."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.channel = grpc.insecure_channel(f"{self.host}:8500")
+        self.stub = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
+
+    def ask(self):
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = self.model
+        request.inputs["image"].CopyFrom(tf.make_tensor_proto(self.image[None]))
+        reply = self.stub.Predict(request, timeout=TIMEOUT)
+        self.versions[reply.model_spec.version.value] += 1
+
+
+def main(host, model, encoded, seconds):
+    sample = np.load(io.BytesIO(base64.b64decode(encoded)))
+    until = time.monotonic() + float(seconds)
+    kinds = {"rest": Rest, "kept": KeptRest, "grpc": Grpc}
+    clients = {name: kind(host, model, sample["image"], until) for name, kind in kinds.items()}
+    for client in clients.values():
+        client.start()
+    print("started", flush=True)
+    for client in clients.values():
+        client.join()
+    print(json.dumps({name: client.report() for name, client in clients.items()}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

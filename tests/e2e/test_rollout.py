@@ -1,0 +1,132 @@
+"""A release, a changed server, a lost pod: no request is lost, and the old version goes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from demo import steps
+from tests.e2e.yard import deployment, training
+
+SPACE = "rollout"
+MOST_SECONDS = 500
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def versions(yard):
+    """Two versions of one model, v1 and v2."""
+    names = ["roll-one", "roll-two"]
+    for name in names:
+        yard.apply(training(name, lambda spec: spec.update(modelName="roll")))
+        yard.completed(name)
+    return [yard.found("mtrain", name)["status"]["modelVersionName"] for name in names]
+
+
+class Load:
+    """Clients in a pod of the cluster."""
+
+    def __init__(self, yard):
+        self._yard = yard
+        arguments = ["roll", "roll", steps.one_sample(), str(MOST_SECONDS)]
+        steps.start_client(yard.cluster, SPACE, Path(__file__).parent / "load.py", arguments)
+        yard.until("job", "load", lambda job: job["status"].get("ready") == 1, 60)
+        steps.wait_for(lambda: {"log": self._log()}, lambda f: "started" in f["log"], 60)
+
+    def _log(self):
+        return self._yard.kubectl("logs", "job/load")
+
+    def stop(self):
+        """End the clients; return what each of them reports."""
+        pod = self._yard.pod_of("job-name=load")["metadata"]["name"]
+        self._yard.kubectl("exec", pod, "--", "touch", "/tmp/stop")
+        self._yard.until("job", "load", lambda job: steps.condition(job, "Complete"), 60)
+        return json.loads(self._log().splitlines()[-1])
+
+
+def _serves(yard, version, seconds=180):
+    """Wait until a version is served by all pods, alone; return the time its Service moved."""
+
+    def reached(found):
+        status = found.get("status", {})
+        stable = status.get("stable", {})
+        named = stable.get("modelVersionName") == version and not status.get("canary")
+        return named and steps.holds(found, "Ready") and status["phase"] == "Healthy"
+
+    return yard.until("mdep", "roll", reached, seconds)
+
+
+def _release(yard, change):
+    """Change the spec; check that the Service moves only to pods that are proved."""
+    before = yard.found("service", "roll")["spec"]["selector"]["modelyard.dev/version"]
+    patch = json.dumps({"spec": change})
+    yard.kubectl("patch", "mdep", "roll", "--type=merge", f"--patch={patch}")
+
+    def moved(service):
+        return service["spec"]["selector"]["modelyard.dev/version"] != before
+
+    service = yard.until("service", "roll", moved, 180)
+    revision = service["spec"]["selector"]["modelyard.dev/version"]
+    workload = yard.found("deploy", f"roll-{revision}")
+    assert workload["status"]["readyReplicas"] == workload["spec"]["replicas"]
+    yard.kubectl("wait", "--for=delete", f"deploy/roll-{before}", "--timeout=60s")
+    gone = f"modelyard.dev/version={before},modelyard.dev/deployment=roll"
+    yard.kubectl("wait", "--for=delete", "pod", "-l", gone, "--timeout=120s")
+    assert yard.get("service", f"roll-{before}") is None
+
+
+def test_releases_a_changed_server_and_a_lost_pod_cost_no_request(yard, versions):
+    one, two = versions
+    yard.apply(deployment("roll", one))
+    _serves(yard, one)
+    load = Load(yard)
+    for version in (two, one):
+        _release(yard, {"modelVersionName": version})
+        _serves(yard, version)
+    _release(yard, {"server": {"resources": {"requests": {"cpu": "150m"}}}})
+    _serves(yard, one)
+    lost = yard.pod_of("modelyard.dev/deployment=roll")["metadata"]["name"]
+    yard.kubectl("delete", "pod", lost, "--timeout=120s")
+    _serves(yard, one)
+    report = load.stop()
+    print(json.dumps(report, indent=1))
+    assert {name: client["failures"] for name, client in report.items()} == {
+        name: [] for name in report
+    }
+    assert all(client["requests"] > 500 for client in report.values())
+    assert set(report["grpc"]["versions"]) == {"1", "2"}
+
+
+def test_a_version_whose_image_is_missing_never_gets_traffic(yard, versions):
+    one, two = versions
+    selector = yard.found("service", "roll")["spec"]["selector"]
+    missing = {"image": "localhost/modelyard/none:dev", "loadDeadlineSeconds": 15}
+    change = json.dumps({"spec": {"modelVersionName": two, "server": missing}})
+    yard.kubectl("patch", "mdep", "roll", "--type=merge", f"--patch={change}")
+    blocked = yard.wait("mdep", "roll", "Progressing", reason="LoadDeadlineExceeded", seconds=60)
+    message = steps.condition(blocked, "Progressing")["message"]
+    assert "localhost/modelyard/none:dev" in message
+    assert "Check the image's name" in message
+    assert yard.found("service", "roll")["spec"]["selector"] == selector
+    assert steps.condition(blocked, "Ready")["status"] == "True"
+    back = json.dumps({"spec": {"modelVersionName": one, "server": {"image": None}}})
+    yard.kubectl("patch", "mdep", "roll", "--type=merge", f"--patch={back}")
+    yard.until("mdep", "roll", lambda found: "blockedVersion" not in found["status"], 30)
+
+
+def test_a_service_of_the_user_is_not_taken(yard, versions):
+    ours = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "taken"},
+        "spec": {"selector": {"app": "mine"}, "ports": [{"port": 80}]},
+    }
+    yard.apply(ours)
+    yard.apply(deployment("taken", versions[0]))
+    refused = yard.wait("mdep", "taken", "Accepted", reason="NameConflict", seconds=90)
+    message = steps.condition(refused, "Accepted")["message"]
+    assert "taken" in message
+    assert yard.found("service", "taken")["spec"]["selector"] == {"app": "mine"}
+    yard.kubectl("delete", "service", "taken")
+    yard.wait("mdep", "taken", "Ready", seconds=120)
+    yard.kubectl("delete", "mdep", "taken", "--timeout=60s")
