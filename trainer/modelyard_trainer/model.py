@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from modelyard.api.recipe import ArchitectureName, OptimizerName, Recipe, Schedule, Task
+from modelyard.api.recipe import ArchitectureName, OptimizerName, Padding, Recipe, Schedule, Task
 from modelyard_trainer.dataset import Dataset
 from modelyard_trainer.decimals import number
 from modelyard_trainer.failures import BadConfiguration
@@ -27,7 +27,7 @@ def build_model(recipe: Recipe, train: Dataset, classes: int) -> keras.Model:
     Scaling is part of the graph, so that a server needs no preprocessing.
 
     Raises:
-        BadConfiguration: the pooling layers leave nothing of the image.
+        BadConfiguration: the convolutions and pooling layers leave nothing of the image.
     """
     inputs = keras.Input(train.features.shape[1:], name=train.input_name)
     hidden = _scaling(recipe.task, train)(inputs)
@@ -65,26 +65,28 @@ def _scaling(task: Task, train: Dataset) -> keras.layers.Layer:
 def _convolutions(recipe: Recipe, hidden: Any) -> Any:
     """Append the convolutional layers, each with its pooling."""
     for index, layer in enumerate(recipe.architecture.convolutions):
+        if layer.padding is Padding.VALID:
+            _require_room(index, "kernelSize", layer.kernel_size, hidden.shape)
         hidden = keras.layers.Conv2D(
             layer.filters,
             layer.kernel_size,
-            padding="same",
+            padding=layer.padding.lower(),
             activation=recipe.architecture.activation.lower(),
             kernel_regularizer=_regularizer(recipe),
             name=f"convolution_{index}",
         )(hidden)
         if layer.pool_size > 1:
-            _require_room(index, layer.pool_size, hidden.shape)
+            _require_room(index, "poolSize", layer.pool_size, hidden.shape)
             hidden = keras.layers.MaxPooling2D(layer.pool_size, name=f"pooling_{index}")(hidden)
     return hidden
 
 
-def _require_room(index: int, pool_size: int, shape: tuple[int, ...]) -> None:
-    """Refuse a pooling window that is larger than what it pools."""
+def _require_room(index: int, field: str, side: int, shape: tuple[int, ...]) -> None:
+    """Refuse a kernel or pooling window that is larger than what it slides over."""
     height, width = shape[1:3]
-    if min(height, width) < pool_size:
+    if min(height, width) < side:
         raise BadConfiguration(
-            f"recipe.architecture.convolutions[{index}].poolSize is {pool_size}, "
+            f"recipe.architecture.convolutions[{index}].{field} is {side}, "
             f"but only {height}x{width} pixels are left at this layer.",
             "Pool less, or train on larger images.",
         )

@@ -51,14 +51,24 @@ class LossName(StrEnum):
     SPARSE_CATEGORICAL_CROSSENTROPY = "SparseCategoricalCrossentropy"
 
 
+class Padding(StrEnum):
+    """What a convolution does at the border of the image."""
+
+    SAME = "Same"
+    VALID = "Valid"
+
+
 class Convolution(Model):
-    """One Conv2D layer with same padding, and the MaxPooling2D that may follow it."""
+    """One Conv2D layer, and the MaxPooling2D that may follow it."""
 
     filters: Annotated[int, Field(ge=1, le=2048)]
     """Number of output channels."""
 
     kernel_size: Annotated[int, Field(ge=1, le=15)] = 3
     """Side of the square kernel, in pixels."""
+
+    padding: Padding = Padding.SAME
+    """Same adds a border of zeros, so that the image keeps its size; Valid adds none."""
 
     pool_size: Annotated[int, Field(ge=1, le=8)] = 1
     """Side of the max-pooling window after the layer, in pixels; 1 means no pooling."""

@@ -324,6 +324,13 @@ def test_pooling_may_not_eat_the_image(digits):
         build_model(recipe, digits[0], 10)
 
 
+def test_a_convolution_without_padding_may_not_eat_the_image_either(digits):
+    convolutions = [{"filters": 2, "poolSize": 4}, {"filters": 2, "padding": "Valid"}]
+    recipe = make_recipe(architecture=CNN | {"convolutions": convolutions})
+    with pytest.raises(BadConfiguration, match=r"convolutions\[1\].kernelSize is 3, but only 2x2"):
+        build_model(recipe, digits[0], 10)
+
+
 def test_scaling_is_inside_the_model(digits, tmp_path):
     images = build_model(make_recipe(), digits[0], 10).get_layer("scaling")
     assert float(np.max(images(digits[0].features))) == 1
