@@ -191,6 +191,15 @@ def test_bad_data_ends_with_65_before_any_step(start, make_bucket):
     assert told.hint
 
 
+def test_a_loss_that_is_no_number_ends_with_70(start, make_bucket, seaweed):
+    bucket, sources = make_bucket()
+    wild = make_recipe(optimizer={"name": "SGD", "learningRate": "1e30"})
+    told = start(bucket, **sources, recipe=wild).result()
+    assert (told.exit_code, told.category, told.version) == (70, "Diverged", None)
+    assert "recipe.optimizer.learningRate" in told.hint
+    assert not list(seaweed.store(bucket).list_keys(f"{KEYS.root}_registry/"))
+
+
 def test_a_stop_while_starting_is_an_interruption(start, make_bucket):
     bucket, sources = make_bucket()
     pod = start(bucket, **sources)
