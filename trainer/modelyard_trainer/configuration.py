@@ -29,7 +29,7 @@ def parse_run(text: str | None) -> RunConfig:
     try:
         config = RunConfig.model_validate_json(text)
     except ValidationError as error:
-        raise BadConfiguration(f"{RUN_VARIABLE} is not a valid run: {_summary(error)}") from error
+        raise BadConfiguration(f"{RUN_VARIABLE} is not a valid run: {summary(error)}") from error
     check_run(config)
     return config
 
@@ -52,15 +52,15 @@ def check_run(config: RunConfig) -> None:
         )
 
 
+def summary(error: ValidationError) -> str:
+    """Return the first five problems as `field: message`."""
+    problems = error.errors(include_url=False, include_input=False)[:5]
+    return "; ".join(f"{'.'.join(map(str, p['loc'])) or 'the whole'}: {p['msg']}" for p in problems)
+
+
 def source_named(config: RunConfig, name: str) -> DataSource:
     """Return the data source called `name` of a checked configuration."""
     return next(source for source in config.data if source.name == name)
-
-
-def _summary(error: ValidationError) -> str:
-    """Return the first five problems as `field: message`."""
-    problems = error.errors(include_url=False, include_input=False)[:5]
-    return "; ".join(f"{'.'.join(map(str, p['loc'])) or 'JSON'}: {p['msg']}" for p in problems)
 
 
 def _recipe_problems(recipe: Recipe) -> Iterator[str]:

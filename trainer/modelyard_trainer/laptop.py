@@ -4,6 +4,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 from threading import Event, Thread
@@ -23,7 +24,7 @@ from modelyard.api.run import RunConfig
 from modelyard.api.store import LocalStoreSettings, ModelKeys
 from modelyard.api.training import DataSource, ModelTraining
 from modelyard.store.client import connect
-from modelyard_trainer.configuration import check_run
+from modelyard_trainer.configuration import check_run, summary
 from modelyard_trainer.failures import BadConfiguration, BadData, Interrupted, RunFailed
 from modelyard_trainer.intake import read_examples
 from modelyard_trainer.outcome import as_failure
@@ -47,7 +48,9 @@ def commands() -> None:
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(help="A ModelTraining in YAML.", exists=True)],
+    file: Annotated[
+        Path, typer.Argument(help="A ModelTraining in YAML.", exists=True, dir_okay=False)
+    ],
     data: Annotated[
         list[str] | None, typer.Option(help="NAME=PATH: local file for a data set of the training.")
     ] = None,
@@ -65,7 +68,10 @@ def run(
     uid = resume or uuid4().hex
     try:
         config = _config(file, uid, output.resolve())
+        if resume:
+            _require_run(config)
         files = _files(data or [], config)
+        console.print(Text(f"Run {uid}"))  # a run that is killed cannot say it at its end
         outcome = _train(config, files, console)
     except typer.BadParameter:
         raise
@@ -93,10 +99,22 @@ def _config(file: Path, uid: str, folder: Path) -> RunConfig:
             checkpoint=spec.checkpoint,
             evaluation=spec.evaluation,
         )
-    except (yaml.YAMLError, ValidationError) as error:
-        raise BadConfiguration(f"{file} is not a valid ModelTraining: {error}") from error
+    except ValidationError as error:
+        raise BadConfiguration(f"{file} is not a valid ModelTraining: {summary(error)}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadConfiguration(f"{file} cannot be read as YAML: {error}") from error
     check_run(config)
     return config
+
+
+def _require_run(config: RunConfig) -> None:
+    """Refuse to continue a run that left nothing: it would silently begin anew."""
+    prefix = _keys(config).run_data(config.training_uid)
+    store = connect(config.store)
+    if not any(store.list_keys(prefix)):
+        raise typer.BadParameter(
+            f"--resume {config.training_uid}: no such run in {store.locate(prefix)}"
+        )
 
 
 def _files(pairs: list[str], config: RunConfig) -> dict[str, Path]:
@@ -116,10 +134,10 @@ def _files(pairs: list[str], config: RunConfig) -> dict[str, Path]:
 
 
 def _train(config: RunConfig, files: dict[str, Path], console: Console) -> "Outcome":
-    """Run the attempt behind a progress bar; Ctrl-C saves and stops."""
+    """Run the attempt behind a progress bar; Ctrl-C saves and stops, twice ends it at once."""
     stop = Event()
-    signal.signal(signal.SIGINT, lambda *_: stop.set())
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, partial(_stop_once, stop))
     progress = Progress(config.attempt)
 
     def fetch(source: DataSource) -> tuple[Path, str]:
@@ -132,6 +150,12 @@ def _train(config: RunConfig, files: dict[str, Path], console: Console) -> "Outc
     with tempfile.TemporaryDirectory(prefix="modelyard-") as scratch, _bar(progress, console):
         store = connect(config.store)
         return Attempt(config, store, examples, progress, stop, Path(scratch)).run()
+
+
+def _stop_once(stop: Event, number: int, _: object) -> None:
+    """Ask the run to save and stop; the same signal again ends it at once."""
+    stop.set()
+    signal.signal(number, signal.SIG_DFL)
 
 
 def _checked_digest(source: DataSource, path: Path) -> str:
@@ -185,5 +209,8 @@ def _explain(failure: RunFailed, uid: str, console: Console) -> int:
 
 def _place(config: RunConfig, version: int) -> str:
     """Return the folder of the stored version."""
-    keys = ModelKeys(config.store.prefix, config.namespace, config.model_name)
-    return connect(config.store).locate(keys.artifact(version).rstrip("/"))
+    return connect(config.store).locate(_keys(config).artifact(version).rstrip("/"))
+
+
+def _keys(config: RunConfig) -> ModelKeys:
+    return ModelKeys(config.store.prefix, config.namespace, config.model_name)

@@ -57,7 +57,7 @@ class LocalStoreSettings(StoreSettings):
     folder of the machine they run on.
     """
 
-    endpoint: Annotated[str, Field(pattern=r"^file:///[^\s]+$", max_length=512)]
+    endpoint: Annotated[str, Field(pattern=r"^file:///.+$", max_length=512)]
     """URL of the folder; each bucket is a folder below it."""
 
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]$")] = "local"

@@ -31,7 +31,7 @@ def test_a_valid_run_is_taken(tmp_path):
     [
         (None, "MODELYARD_RUN is empty"),
         ("", "MODELYARD_RUN is empty"),
-        ("{", "is not a valid run: JSON: Invalid JSON"),
+        ("{", "is not a valid run: the whole: Invalid JSON"),
         ("{}", "namespace: Field required"),
         ('{"namespace": "Team!"}', "namespace: String should match"),
     ],

@@ -1,9 +1,12 @@
 """The command line of the laptop mode, with the example that the documentation shows."""
 
 import os
+import pty
 import re
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -30,17 +33,26 @@ def example(tmp_path):
     return write
 
 
+def command(file, *options):
+    return [sys.executable, "-m", "modelyard_trainer", "run", str(file), *options]
+
+
+def environment(folder):
+    return {
+        "PATH": os.defpath,
+        "HOME": str(folder),
+        "COLUMNS": "120",
+        "TERM": "xterm",
+        "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'trainer'}",
+    }
+
+
 def run(file, folder, *options):
     """Run the command in `folder`; return its exit code and everything it said."""
     done = subprocess.run(
-        [sys.executable, "-m", "modelyard_trainer", "run", str(file), *options],
+        command(file, *options),
         cwd=folder,
-        env={
-            "PATH": os.defpath,
-            "HOME": str(folder),
-            "COLUMNS": "120",
-            "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'trainer'}",
-        },
+        env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -83,6 +95,46 @@ def test_a_digest_that_differs_exits_with_65(example, tmp_path):
     code, said = run(example(pin), tmp_path, *local(tmp_path))
     assert code == 65
     assert "data[train] wants sha256:0000" in said
+
+
+def stopped(file, folder, *options, from_epoch=0):
+    """Run before a terminal, with Ctrl-C once the bar shows an epoch; return code, text, epochs."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command(file, *options), cwd=folder, env=environment(folder), stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    said, epochs = "", []
+    with open(ours, "rb", buffering=0) as terminal, suppress(OSError):  # EIO: nobody writes
+        while piece := terminal.read(4096):
+            said += piece.decode(errors="replace")
+            shown = re.findall(r"Training epoch (\d+)/5000", said)
+            before, epochs = epochs, list(map(int, shown))
+            if max(epochs, default=0) > from_epoch >= max(before, default=0):
+                process.send_signal(signal.SIGINT)
+    return process.wait(), said, epochs
+
+
+def test_a_run_shows_a_bar_and_goes_on_where_ctrl_c_stopped_it(example, tmp_path):
+    def lengthen(spec):
+        spec["recipe"].update(architecture={"name": "MLP", "denseUnits": [16]}, epochs=5000)
+
+    file, data = example(lengthen), local(tmp_path)
+    code, said, epochs = stopped(file, tmp_path, *data, from_epoch=20)
+    assert code == 75, said
+    assert re.search(r"epoch \d+/5000 .*loss \d\S+ .*\d+/145000", said)
+    (uid,) = re.findall(r"Continue with: --resume (\w+)", said)
+    assert f"Run {uid}" in said
+
+    code, said, later = stopped(file, tmp_path, *data, "--resume", uid)
+    assert code == 75, said
+    assert next(epoch for epoch in later if epoch) >= max(epochs)
+
+
+def test_a_run_that_never_was_cannot_be_resumed(example, tmp_path):
+    code, said = run(example(), tmp_path, *local(tmp_path), "--resume", "abc")
+    assert code == 2
+    assert "--resume abc: no such run" in said
 
 
 def test_a_recipe_that_cannot_be_built_exits_with_64(example, tmp_path):
