@@ -36,7 +36,7 @@ def test_an_example_that_is_applied_twice_trains_once(yard, served):
 
 def test_progress_is_what_kubectl_get_shows(yard, served):
     header, row = yard.kubectl("get", "mtrain", "digits").splitlines()
-    assert {"MODEL", "PHASE", "PROGRESS", "ACCURACY", "VERSION"} <= set(header.split())
+    assert {"MODEL", "PHASE", "PROGRESS", "METRIC", "VERSION"} <= set(header.split())
     assert {"Succeeded", "100", "digits-v1"} <= set(row.split())
 
 
