@@ -38,6 +38,7 @@ from modelyard.plan.views import (
 )
 
 LOG_BYTES = 2048
+UNASKED = RunFact("Unreachable", message="the store was not asked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Observer:
             jobs = tuple(map(job_view, await self._live(key.namespace, uid, JOB)))
             pods = tuple(map(pod_view, await self._live(key.namespace, uid, POD)))
             needs = training_needs(training, jobs, pods)
-        run = await self._run(key, training) if needs.run else None
+        run = await self._run(key, training) if needs.run else UNASKED
         return TrainingObserved(
             images=self.config.images,
             store=self.config.store(spec.store_name),
@@ -152,9 +153,9 @@ class Observer:
         place = (spec.store_name, key.namespace, spec.model_name)
         return await self.stores.published(*place, training.metadata.uid)
 
-    async def _taken_over(self, key: Key, training: ModelTraining, run: RunFact | None) -> bool:
+    async def _taken_over(self, key: Key, training: ModelTraining, run: RunFact) -> bool:
         """Tell whether a ModelVersion has what the training published; the cache may not know."""
-        if run is None or run.version is None:
+        if run.version is None:
             return False
         name = version_name(training.spec.model_name, run.version)
         raw = await self.client.get(MODEL_VERSION, key.namespace, name)

@@ -14,11 +14,14 @@ def store_missing(name: str) -> str:
     )
 
 
-def refusal_of(training: ModelTraining, store: StoreSettings | None) -> Judgement | None:
+def no_store(training: ModelTraining) -> Judgement:
+    """Judge a training whose store the operator does not know."""
+    text = store_missing(training.spec.store_name)
+    return no(ConditionType.ACCEPTED, Reason.STORE_NOT_FOUND, text)
+
+
+def refusal_of(training: ModelTraining, store: StoreSettings) -> Judgement | None:
     """Return why the training is not accepted, or None if it is."""
-    if store is None:
-        text = store_missing(training.spec.store_name)
-        return no(ConditionType.ACCEPTED, Reason.STORE_NOT_FOUND, text)
     namespace = training.metadata.namespace
     for source in training.spec.data:
         if not store.allows_data(source.uri, namespace):

@@ -5,7 +5,6 @@ not its fault. A new attempt waits out a pause that grows with the failures.
 """
 
 from modelyard.api import names
-from modelyard.api.meta import Condition
 from modelyard.api.reasons import ConditionType, FailureCategory, Reason
 from modelyard.api.training import (
     FailureStatus,
@@ -17,7 +16,7 @@ from modelyard.api.training import (
 from modelyard.plan.clock import seconds_since, timestamp
 from modelyard.plan.conditions import Judgement, bounded, no, unknown, yes
 from modelyard.plan.draft import Draft
-from modelyard.plan.failure import HINTS, Failed, Interrupted
+from modelyard.plan.failure import Failed, Interrupted
 from modelyard.plan.observed import PodView
 
 TrainingDraft = Draft[ModelTrainingStatus]
@@ -80,12 +79,13 @@ def end(
     )
 
 
-def pause_left(draft: TrainingDraft, running: Condition) -> float:
+def pause_left(draft: TrainingDraft) -> float:
     """Return the seconds until the recorded attempt may start; 0 or less means now.
 
     The first repetition starts at once. Then failures pause 10, 20, 40 … 300 s, and interruptions
     10 s: the program is not at fault, but a loop that deletes pods must not spin.
     """
+    running = draft.condition(ConditionType.RUNNING)
     waited = seconds_since(running.last_transition_time, draft.now)
     if waited < 0:
         return 0.0  # the clock went back: rather too early than a day too late
@@ -143,6 +143,6 @@ def _failure_status(attempt: int, failure: Failed, pod: PodView | None) -> Failu
         pod_name=bounded(pod.name, 256) if pod else None,
         node_name=bounded(pod.node_name, 256) if pod and pod.node_name else None,
         message=bounded(failure.message),
-        hint=bounded(failure.hint or HINTS[failure.category]),
+        hint=bounded(failure.hint),
         log_tail=failure.log_tail[-MAX_LOG_TAIL:] or None,
     )

@@ -88,15 +88,14 @@ def unknown(kind: ConditionType, reason: Reason, message: str = "") -> Judgement
     return Judgement(kind, "Unknown", reason, message)
 
 
-def find(conditions: Conditions, kind: ConditionType) -> Condition | None:
-    """Return the condition of that type, or None."""
-    return next((c for c in conditions if c.type == kind), None)
+def state(conditions: Conditions, kind: ConditionType) -> State:
+    """Return the status of a condition; one that is not there yet is Unknown."""
+    return next((c.status for c in conditions if c.type == kind), "Unknown")
 
 
 def holds(conditions: Conditions, kind: ConditionType) -> bool:
     """Tell whether the condition is there and True."""
-    found = find(conditions, kind)
-    return found is not None and found.status == "True"
+    return state(conditions, kind) == "True"
 
 
 def judged(

@@ -57,9 +57,8 @@ def _stop(
 def _store_refusal(training: ModelTraining, observed: TrainingObserved) -> Refusal | None:
     if observed.store is None:
         return Refusal(Reason.STORE_NOT_FOUND, store_missing(training.spec.store_name))
-    if observed.run is None or observed.run.state == "Unreachable":
-        said = observed.run.message if observed.run else ""
-        text = f"What this training left in the store cannot be removed: {said or 'no answer yet'}"
+    if observed.run.state == "Unreachable":
+        text = f"What this training left in the store cannot be removed: {observed.run.message}"
         return Refusal(Reason.STORE_UNREACHABLE, text)
     return observed.refusal
 
@@ -69,9 +68,9 @@ def _without_store(training: ModelTraining, draft: TrainingDraft, refusal: Refus
 
     The while begins with the first failure, not with the deletion: a pod may have taken its time.
     """
-    before = draft.condition(ConditionType.ACCEPTED)
-    since = before.last_transition_time if before and before.status == "False" else None
-    if since is None or seconds_since(since, draft.now) < STORE_PATIENCE_SECONDS:
+    held = draft.condition(ConditionType.ACCEPTED)
+    waited = seconds_since(held.last_transition_time, draft.now)
+    if held.status != "False" or waited < STORE_PATIENCE_SECONDS:
         blocked = no(ConditionType.ACCEPTED, refusal.reason, refusal.message)
         return draft.judge(blocked).plan(requeue_after=RETRY_SECONDS)
     meta, model = training.metadata, training.spec.model_name
@@ -91,5 +90,5 @@ def _removal(training: ModelTraining, observed: TrainingObserved) -> RemoveRun:
         namespace=meta.namespace,
         model=spec.model_name,
         training_uid=meta.uid,
-        keep_version=observed.run.version if observed.run and observed.taken_over else None,
+        keep_version=observed.run.version if observed.taken_over else None,
     )

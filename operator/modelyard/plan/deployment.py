@@ -124,7 +124,7 @@ def _roles(
     draft = _unblocked(draft, wanted)
     if status.canary is not None:
         if _abandoned(deployment, status.canary, wanted):
-            return _drop(draft)
+            return _drop(draft, status.canary)
         return _advance(deployment, draft, status.canary, observed)
     if wanted is None or _same(status.stable, wanted):
         return _at_rest(draft, wanted, refusal)
@@ -155,9 +155,8 @@ def _abandoned(
     return not _same(canary, wanted)
 
 
-def _drop(draft: DeploymentDraft) -> DeploymentDraft:
-    canary = draft.status.canary
-    name = canary.model_version_name if canary else ""
+def _drop(draft: DeploymentDraft, canary: ServedVersion) -> DeploymentDraft:
+    name = canary.model_version_name
     text = f"The spec no longer asks for {name}: its rollout ended before it got traffic."
     return draft.set(canary=None, message=None).judge(
         no(ConditionType.PROGRESSING, Reason.PENDING, text),

@@ -46,9 +46,13 @@ class Draft(Generic[Status]):
             )
         )
 
-    def condition(self, kind: ConditionType) -> Condition | None:
-        """Return the drafted condition of that type."""
-        return conditions.find(self.status.conditions, kind)
+    def condition(self, kind: ConditionType) -> Condition:
+        """Return the drafted condition of that type; `with_all` has made sure that there is one."""
+        return next(c for c in self.status.conditions if c.type == kind)
+
+    def state(self, kind: ConditionType) -> conditions.State:
+        """Return the drafted status of that condition."""
+        return conditions.state(self.status.conditions, kind)
 
     def holds(self, kind: ConditionType) -> bool:
         """Tell whether the drafted condition is True."""

@@ -87,9 +87,9 @@ def ending_of(pod: PodView | None) -> Ending:
     return _failed(pod, trainer, result)
 
 
-def published(fact: RunFact | None) -> Done | None:
+def published(fact: RunFact) -> Done | None:
     """Return the ending of a run that the store calls committed, whatever became of its pod."""
-    if fact is None or fact.version is None:
+    if fact.version is None:
         return None
     result = RunResult(
         exit_code=ExitCode.DONE, version=fact.version, manifest_digest=fact.manifest_digest

@@ -128,7 +128,7 @@ class TrainingObserved:
     log_tail: str = ""
     """End of the failed pod's log, if it was needed and could be read."""
     manifest: ManifestFact | None = None
-    run: RunFact | None = None
+    run: RunFact = RunFact("Unreachable")
     """What the training has published, if its last pod cannot tell or it is being deleted."""
     taken_over: bool = False
     """Whether a ModelVersion guards what the training has published."""

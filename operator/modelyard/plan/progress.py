@@ -57,7 +57,7 @@ def with_report(
     training: ModelTraining, draft: TrainingDraft, pod: PodView, fact: ProgressFact | None
 ) -> TrainingDraft:
     """Return the draft with what the trainer in a running pod last answered."""
-    if fact is None or fact.report.attempt != draft.status.attempt:
+    if fact is None:
         text = f"Pod {pod.name} runs and has not said yet what it does. {_REACH}"
         return draft if draft.holds(ConditionType.RUNNING) else _fetching(draft, text)
     if not fact.reachable:
@@ -97,8 +97,7 @@ def _due(draft: TrainingDraft, fact: ProgressFact) -> bool:
     before, report = draft.status.progress, fact.report
     if before is None or draft.status.phase != _PHASES[report.phase]:
         return True
-    progressing = draft.condition(ConditionType.PROGRESSING)
-    if progressing is None or progressing.status == "Unknown":
+    if draft.state(ConditionType.PROGRESSING) == "Unknown":
         return True
     age = (moment_of(fact.time) - moment_of(before.last_report_time)).total_seconds()
     return percent(report.step, report.total_steps) != before.percent or abs(age) >= REPORT_INTERVAL

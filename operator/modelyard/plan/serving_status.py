@@ -76,7 +76,7 @@ def _nothing_yet(draft: DeploymentDraft) -> Judgement:
     """Explain a deployment that never served by what stands in its way."""
     for kind in (ConditionType.ACCEPTED, ConditionType.MODEL_LOADED):
         cause = draft.condition(kind)
-        if cause is not None and cause.status == "False":
+        if cause.status == "False":
             return no(ConditionType.READY, Reason(cause.reason), cause.message)
     return no(ConditionType.READY, Reason.LOADING, "No version serves yet.")
 

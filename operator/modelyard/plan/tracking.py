@@ -8,14 +8,15 @@ somebody, and is never created a second time.
 from dataclasses import replace
 
 from modelyard.api.reasons import ConditionType, Reason
-from modelyard.api.training import ModelTraining, TrainingPhase
+from modelyard.api.store import StoreSettings
+from modelyard.api.training import ModelTraining, ModelTrainingStatus, TrainingPhase
 from modelyard.plan.attempts import (
     TrainingDraft,
     after_failure,
     after_interruption,
     pause_left,
 )
-from modelyard.plan.conditions import find, no, unknown
+from modelyard.plan.conditions import no, state, unknown
 from modelyard.plan.core import Create, Delete, Plan
 from modelyard.plan.failure import TRAINER, Done, Failed, Interrupted, ending_of, published
 from modelyard.plan.manifests.job import training_job
@@ -43,24 +44,24 @@ def settled(training: ModelTraining, jobs: tuple[JobView, ...], pods: tuple[PodV
     if any(not p.finished for p in pods if p.attempt == training.status.attempt):
         return False
     job = current_job(training, jobs)
-    if job is not None:
-        return job.complete or job.failed
-    running = find(training.status.conditions, ConditionType.RUNNING)
-    return running is not None and running.status != "Unknown"
+    return job.complete or job.failed if job is not None else started(training.status)
 
 
-def started(draft: TrainingDraft) -> bool:
+def started(status: ModelTrainingStatus) -> bool:
     """Tell whether the Job of the recorded attempt was ever created."""
-    running = draft.condition(ConditionType.RUNNING)
-    return running is not None and running.status != "Unknown"
+    return state(status.conditions, ConditionType.RUNNING) != "Unknown"
 
 
 def plan_attempt(
-    training: ModelTraining, draft: TrainingDraft, observed: TrainingObserved, job: JobView | None
+    training: ModelTraining,
+    draft: TrainingDraft,
+    observed: TrainingObserved,
+    store: StoreSettings,
 ) -> Plan:
     """Start, follow, or conclude the recorded attempt."""
-    if job is None and not started(draft):
-        return _start(training, draft, observed)
+    job = current_job(training, observed.jobs)
+    if job is None and not started(draft.status):
+        return _start(training, draft, observed, store)
     pod = last_pod(training, observed.pods)
     if settled(training, observed.jobs, observed.pods):
         return _conclude(training, draft, observed, pod)
@@ -69,18 +70,20 @@ def plan_attempt(
     return _follow(training, draft, observed, pod).plan()
 
 
-def _start(training: ModelTraining, draft: TrainingDraft, observed: TrainingObserved) -> Plan:
-    running = draft.condition(ConditionType.RUNNING)
-    wait = pause_left(draft, running) if running else 0.0
+def _start(
+    training: ModelTraining,
+    draft: TrainingDraft,
+    observed: TrainingObserved,
+    store: StoreSettings,
+) -> Plan:
+    wait = pause_left(draft)
     if wait > 0:
         return draft.plan(requeue_after=wait)
     blockers = [pod for pod in observed.pods if not pod.finished]
     live = [job for job in observed.jobs if not (job.complete or job.failed)]
     if live or blockers:
         return _held(training, draft, live, blockers)
-    if observed.store is None:
-        return draft.plan()
-    job = training_job(training, draft.status.attempt, observed.store, observed.images)
+    job = training_job(training, draft.status.attempt, store, observed.images)
     text = f"Job {draft.status.job_name} was created."
     return (
         draft.set(phase=TrainingPhase.STARTING)
@@ -97,8 +100,7 @@ def _held(
     deletions = (delete_job(namespace, job) for job in live if not job.deleting)
     if not blockers:
         return draft.plan(*deletions)
-    running = draft.condition(ConditionType.RUNNING)
-    reason = Reason(running.reason) if running else Reason.PENDING
+    reason = Reason(draft.condition(ConditionType.RUNNING).reason)
     where = f"pod {blockers[0].name} on node {blockers[0].node_name or '(none yet)'}"
     text = f"Attempt {draft.status.attempt} waits for {where} of an earlier attempt to stop."
     return draft.judge(unknown(ConditionType.RUNNING, reason, text)).plan(*deletions)

@@ -14,8 +14,9 @@ from datetime import datetime
 
 from modelyard.api import names
 from modelyard.api.reasons import ConditionType, FailureCategory, Reason
+from modelyard.api.store import StoreSettings
 from modelyard.api.training import ModelTraining
-from modelyard.plan.acceptance import refusal_of
+from modelyard.plan.acceptance import no_store, refusal_of
 from modelyard.plan.attempts import TrainingDraft, after_failure, first_attempt
 from modelyard.plan.conditions import TYPES, holds, no, unknown, yes
 from modelyard.plan.core import Plan, Refusal
@@ -85,23 +86,28 @@ def plan_training(training: ModelTraining, observed: TrainingObserved, now: date
     )
     if observed.refusal:
         return _refused(training, draft, observed.refusal)
-    not_accepted = refusal_of(training, observed.store)
+    store = observed.store
+    if store is None:
+        return draft.judge(no_store(training)).plan()
+    not_accepted = refusal_of(training, store)
     if not_accepted:
         return draft.judge(not_accepted).plan()
-    return _guarded(training, _accepted_plan(training, draft, observed))
+    return _guarded(training, _accepted_plan(training, draft, observed, store))
 
 
 def _accepted_plan(
-    training: ModelTraining, draft: TrainingDraft, observed: TrainingObserved
+    training: ModelTraining,
+    draft: TrainingDraft,
+    observed: TrainingObserved,
+    store: StoreSettings,
 ) -> Plan:
-    accepted = draft.condition(ConditionType.ACCEPTED)
-    if accepted is None or accepted.status != "True":
+    if not draft.holds(ConditionType.ACCEPTED):
         draft = draft.judge(yes(ConditionType.ACCEPTED, Reason.ACCEPTED))
     if training.status.attempt == 0:
         return first_attempt(training, draft).plan()
     if training.status.version is not None:
         return plan_registration(training, draft, observed)
-    return plan_attempt(training, draft, observed, current_job(training, observed.jobs))
+    return plan_attempt(training, draft, observed, store)
 
 
 def _guarded(training: ModelTraining, plan: Plan) -> Plan:
@@ -121,6 +127,6 @@ def _refused(training: ModelTraining, draft: TrainingDraft, refusal: Refusal) ->
         return after_failure(training, draft, failure, None).plan()
     if training.status.version is not None:
         draft = draft.judge(no(ConditionType.REGISTERED, refusal.reason, refusal.message))
-    elif not started(draft):
+    elif not started(draft.status):
         draft = draft.judge(unknown(ConditionType.RUNNING, refusal.reason, refusal.message))
     return draft.plan(requeue_after=REFUSAL_RETRY_SECONDS)

@@ -1,7 +1,7 @@
 """Plain Kubernetes JSON in, the few fields that planners read out.
 
-Called by whoever observes the cluster. Nothing raises: a field that a newer or older API server
-leaves out reads as its zero value.
+Called by whoever observes the cluster. A field that the API server leaves out reads as its zero
+value; it never writes null for one of these.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 def job_view(raw: Json) -> JobView:
     """Read the Job of one attempt."""
-    meta, status = _metadata(raw), raw.get("status") or {}
+    meta, status = raw["metadata"], raw.get("status", {})
     failed = _condition(status, "Failed")
     return JobView(
         name=meta.get("name", ""),
@@ -26,19 +26,19 @@ def job_view(raw: Json) -> JobView:
         failure_reason=failed.get("reason", ""),
         failure_message=failed.get("message", ""),
         deleting=_deleting(meta),
-        active=status.get("active") or 0,
+        active=status.get("active", 0),
     )
 
 
 def pod_view(raw: Json) -> PodView:
     """Read a pod of a training or of a served revision."""
-    meta, status = _metadata(raw), raw.get("status") or {}
+    meta, status = raw["metadata"], raw.get("status", {})
     return PodView(
         name=meta.get("name", ""),
         uid=meta.get("uid", ""),
-        phase=status.get("phase") or "Pending",
-        node_name=(raw.get("spec") or {}).get("nodeName") or "",
-        pod_ip=status.get("podIP") or "",
+        phase=status.get("phase", "Pending"),
+        node_name=raw.get("spec", {}).get("nodeName", ""),
+        pod_ip=status.get("podIP", ""),
         ready=bool(_condition(status, "Ready")),
         deleting=_deleting(meta),
         attempt=_attempt(meta),
@@ -51,24 +51,23 @@ def pod_view(raw: Json) -> PodView:
 
 def workload_view(raw: Json) -> WorkloadView:
     """Read the Deployment of one served revision."""
-    meta, status = _metadata(raw), raw.get("status") or {}
-    wanted = (raw.get("spec") or {}).get("replicas")
+    meta, status = raw["metadata"], raw.get("status", {})
     return WorkloadView(
         name=meta.get("name", ""),
         uid=meta.get("uid", ""),
         revision=_label(meta, names.LABEL_VERSION),
-        replicas=1 if wanted is None else wanted,
-        ready_replicas=status.get("readyReplicas") or 0,
-        generation=meta.get("generation") or 0,
-        observed_generation=status.get("observedGeneration") or 0,
+        replicas=raw.get("spec", {}).get("replicas", 1),
+        ready_replicas=status.get("readyReplicas", 0),
+        generation=meta.get("generation", 0),
+        observed_generation=status.get("observedGeneration", 0),
         deleting=_deleting(meta),
     )
 
 
 def service_view(raw: Json) -> ServiceView:
     """Read a Service of a deployment; its revision is what the selector picks."""
-    meta = _metadata(raw)
-    selector = (raw.get("spec") or {}).get("selector") or {}
+    meta = raw["metadata"]
+    selector = raw.get("spec", {}).get("selector", {})
     return ServiceView(
         name=meta.get("name", ""),
         uid=meta.get("uid", ""),
@@ -79,16 +78,12 @@ def service_view(raw: Json) -> ServiceView:
 
 def manifest_digest(raw: Json) -> str:
     """Read what a ModelVersion stands for, even one that is not understood in full."""
-    artifact = (raw.get("spec") or {}).get("artifact") or {}
+    artifact = raw.get("spec", {}).get("artifact", {})
     return str(artifact.get("manifestDigest", ""))
 
 
-def _metadata(raw: Json) -> Json:
-    return raw.get("metadata") or {}
-
-
 def _label(meta: Json, label: str) -> str:
-    return str((meta.get("labels") or {}).get(label, ""))
+    return str(meta.get("labels", {}).get(label, ""))
 
 
 def _attempt(meta: Json) -> int:
@@ -102,38 +97,38 @@ def _deleting(meta: Json) -> bool:
 
 def _condition(status: Json, kind: str) -> Json:
     """Return the condition of that type if it is True, else an empty dict."""
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == kind and condition.get("status") == "True":
+    for condition in status.get("conditions", ()):
+        if (condition["type"], condition["status"]) == (kind, "True"):
             return dict(condition)
     return {}
 
 
 def _unschedulable(status: Json) -> str:
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return condition.get("message") or condition.get("reason") or "not scheduled"
+    for condition in status.get("conditions", ()):
+        if (condition["type"], condition["status"]) == ("PodScheduled", "False"):
+            return str(condition.get("message", "not scheduled"))
     return ""
 
 
 def _containers(status: Json) -> Iterable[ContainerView]:
     for group in ("initContainerStatuses", "containerStatuses"):
-        for container in status.get(group) or ():
+        for container in status.get(group, ()):
             yield _container(container)
 
 
 def _container(raw: Json) -> ContainerView:
-    state = raw.get("state") or {}
-    waiting = state.get("waiting") or {}
-    ended = state.get("terminated") or (raw.get("lastState") or {}).get("terminated") or {}
+    state = raw.get("state", {})
+    waiting = state.get("waiting", {})
+    ended = state.get("terminated", raw.get("lastState", {}).get("terminated", {}))
     return ContainerView(
         name=raw.get("name", ""),
         ready=bool(raw.get("ready")),
-        restarts=raw.get("restartCount") or 0,
+        restarts=raw.get("restartCount", 0),
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
         running="running" in state,
         exit_code=ended.get("exitCode"),
         termination_reason=ended.get("reason", ""),
         termination_message=ended.get("message", ""),
-        image_id=raw.get("imageID") or "",
+        image_id=raw.get("imageID", ""),
     )

@@ -3,10 +3,10 @@ import pytest
 from modelyard.api.reasons import ConditionType, Reason
 from modelyard.plan.conditions import (
     complete,
-    find,
     holds,
     judged,
     no,
+    state,
     transitions,
     unknown,
     yes,
@@ -33,7 +33,7 @@ def test_only_a_change_of_status_moves_the_time():
     assert (second[0].reason, second[0].observed_generation) == ("Unavailable", 2)
     assert third[0].last_transition_time == text(later(9))
     assert holds(third, READY)
-    assert find(third, ConditionType.ACCEPTED) is None
+    assert state(third, ConditionType.ACCEPTED) == "Unknown"
 
 
 def test_a_judgement_keeps_the_order_and_the_other_conditions():

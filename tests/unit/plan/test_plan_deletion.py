@@ -77,7 +77,6 @@ def test_store_and_guard_are_asked_once_nothing_runs_any_more():
 
 AWAY = [
     {"store": None},
-    {"run": None},
     {"run": RunFact("Unreachable", message="timed out")},
     {"refusal": Refusal(Reason.STORE_UNREACHABLE, "no answer")},
 ]

@@ -204,7 +204,7 @@ def test_what_a_training_published_counts_however_its_pod_ended():
     assert not training_needs(started(), (make_job(),), (running_pod(),)).run
 
 
-@pytest.mark.parametrize("fact", [RunFact("Nothing"), RunFact("Unreachable"), None])
+@pytest.mark.parametrize("fact", [RunFact("Nothing"), RunFact("Unreachable")])
 def test_an_attempt_that_published_nothing_or_nobody_knows_what_is_over(fact):
     training, _ = step(started(), run=fact)
     assert (training.status.attempt, training.status.interruption_count) == (2, 1)
