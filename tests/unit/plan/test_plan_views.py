@@ -8,7 +8,7 @@ META = {"name": "x", "uid": "u", "labels": LABELS}
 
 
 @pytest.mark.parametrize("view", [job_view, pod_view, workload_view, service_view])
-@pytest.mark.parametrize("raw", [{"metadata": {}}, {"metadata": {"name": ""}, "spec": {}, "status": {}}])
+@pytest.mark.parametrize("raw", [{"metadata": {}}, {"metadata": {}, "spec": {}, "status": {}}])
 def test_missing_fields_read_as_nothing(view, raw):
     assert view(raw).name == ""
     assert view(raw).deleting is False
