@@ -6,8 +6,10 @@ controllers of Kubernetes are left out: a Job that exists is all that is waited 
 
 import asyncio
 import base64
+import io
 import json
 import os
+import pstats
 import re
 import signal
 import ssl
@@ -32,6 +34,8 @@ NAMESPACE = "bench"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/modelyard-system/leases/modelyard-operator"
 TRAININGS = f"/apis/modelyard.dev/v1alpha1/namespaces/{NAMESPACE}/modeltrainings"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+EVENTS = f"/api/v1/namespaces/{NAMESPACE}/events"
+WRITTEN = (TRAININGS, JOBS, EVENTS)
 LABEL_TRAINING = "modelyard.dev/training"
 WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 WRITES = frozenset({"POST", "PUT", "PATCH", "APPLY", "DELETE"})
@@ -104,6 +108,33 @@ class Api:
             if labels["verb"] in WRITES and labels["resource"] in OURS and not ours:
                 writes[f"{labels['verb']} {place} {labels['code']}"] += int(float(found["count"]))
         return writes
+
+    async def revision(self) -> int:
+        """Return the number of the last write of all."""
+        listed = await self.send("GET", f"{TRAININGS}?limit=1")
+        return int(listed["metadata"]["resourceVersion"])
+
+    async def changes(self, since: int, name: str) -> int:
+        """Count the changes after revision `since`, up to the Job of the training `name`.
+
+        Watches that begin in the past show each change of a training, a Job or an Event with its
+        revision; the creation of the training is not counted.
+        """
+        seen = await asyncio.gather(*(self._since(path, since) for path in WRITTEN))
+        trainings, jobs, events = seen
+        (until, *_) = (version for version, training in jobs if training == name)
+        revisions = [version for version, _ in (*trainings, *jobs, *events)]
+        return sum(version <= until for version in revisions) - 1
+
+    async def _since(self, path: str, since: int) -> list[tuple[int, str]]:
+        """Return revision and training's label of each change after `since`."""
+        query = {"watch": "true", "resourceVersion": str(since), "timeoutSeconds": "1"}
+        async with self._session.get(
+            self._url + path, params=query, headers={"Accept": WATCH}
+        ) as answer:
+            found = [json.loads(line)["object"]["metadata"] async for line in answer.content]
+        label = (((meta.get("labels") or {}).get(LABEL_TRAINING, "")) for meta in found)
+        return [(int(m["resourceVersion"]), name) for m, name in zip(found, label, strict=True)]
 
     async def holder(self) -> str:
         """Return who holds the Lease, empty if nobody does."""
@@ -196,6 +227,8 @@ class Operator:
     kubeconfig: Path
     folder: Path
     name: str
+    profiled: bool = False
+    """Whether it runs under cProfile: slower, but `profile` then says where the time went."""
     process: subprocess.Popen[bytes] = field(init=False)
 
     def start(self) -> Self:
@@ -207,9 +240,10 @@ class Operator:
             "readPrefixes": ["modelyard/datasets/"],
         }
         config.write_text(yaml.safe_dump({"stores": [store]}))
+        profiler = ["-m", "cProfile", "-o", str(self._profile)] if self.profiled else []
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "modelyard"],
+                [sys.executable, *profiler, "-m", "modelyard"],
                 env=_environment()
                 | {
                     "KUBECONFIG": str(self.kubeconfig),
@@ -228,6 +262,16 @@ class Operator:
         self.process.send_signal(with_signal)
         await asyncio.to_thread(self.process.wait, 60)
         return sent
+
+    def profile(self, lines: int = 40) -> str:
+        """Return where the CPU time of the process that has ended went, by function."""
+        text = io.StringIO()
+        pstats.Stats(str(self._profile), stream=text).sort_stats("tottime").print_stats(lines)
+        return text.getvalue()
+
+    @property
+    def _profile(self) -> Path:
+        return self.folder / f"{self.name}.prof"
 
     @property
     def resident_mib(self) -> float:

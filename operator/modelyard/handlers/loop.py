@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from modelyard.kube.failures import Conflict
 from modelyard.kube.kinds import MODEL_DEPLOYMENT, MODEL_TRAINING, MODEL_VERSION, Key, Raw
 from modelyard.kube.metrics import LoopMetrics
 from modelyard.kube.queue import WorkQueue
-from modelyard.plan.core import Plan, Refusal
+from modelyard.plan.core import Create, Plan, Refusal
 from modelyard.plan.deployment import plan_deployment
 from modelyard.plan.parse import (
     Unreadable,
@@ -119,11 +119,31 @@ class Loop:
                 return plan.requeue_after
             before = plan
             try:
+                if await self._effect_first(key, raw, plan):
+                    return None
                 await self.executor.execute(raw, plan)
             except Refused as refused:
                 await self._answer(key, Refusal(refused.reason, str(refused)))
                 raise
         raise Retry(f"not settled after {MOST_ROUNDS} plans; others go first", 1)
+
+    async def _effect_first(self, key: Key, raw: Raw, plan: Plan) -> bool:
+        """While others wait, create what the plan wants and let the status say so later.
+
+        That is what a crash after the creation would leave behind, so the next plan goes on from
+        there; by then there may be more to say, in the same write.
+
+        Returns:
+            Whether the plan was of that kind, and `key` will come again.
+        """
+        creates = plan.actions and all(isinstance(action, Create) for action in plan.actions)
+        if not (creates and plan.status and self.queue.busy) or plan.remove_finalizer:
+            return False
+        await self.executor.execute(raw, replace(plan, status=None, events=()))
+        if self.cache.get(key) is raw:  # else somebody wants something of it, and it comes soon
+            self.queue.renew(key)
+        self.queue.postpone(key)
+        return True
 
     async def _answer(self, key: Key, refusal: Refusal) -> None:
         """Execute the plan that answers a refusal."""

@@ -59,7 +59,7 @@ class Observer:
         jobs = tuple(map(job_view, self._owned(uid, JOB.name)))
         pods = self._pods(uid)
         needs = training_needs(training, jobs, pods)
-        if needs.live:
+        if needs.live and not self.cache.childless(uid):
             jobs = tuple(map(job_view, await self._live(key.namespace, uid, JOB)))
             pods = tuple(map(pod_view, await self._live(key.namespace, uid, POD)))
             needs = training_needs(training, jobs, pods)

@@ -131,7 +131,7 @@ class Operator:
 
     def _start(self, group: asyncio.TaskGroup) -> None:
         observer = Observer(self._config, self._client, self._cache, self._stores, self._polls)
-        events = EventPoster(self._client)
+        events = EventPoster(self._client, self._queue.lull)
         executor = Executor(self._client, self._cache, self._stores, events)
         loop = Loop(self._cache, self._queue, executor, self._metrics, kindreds(observer))
         for _ in range(self._config.workers):

@@ -84,6 +84,7 @@ class Executor:
                 await self._remover.remove(action)
 
     async def _create(self, action: Create) -> None:
+        self._cache.expect_child(action.manifest)
         try:
             self._learn(await self._client.create(action.manifest))
         except AlreadyExists:
@@ -95,6 +96,7 @@ class Executor:
             self._learn(found)
 
     async def _apply(self, action: Apply) -> None:
+        self._cache.expect_child(action.manifest)
         key = key_of(action.manifest)
         known = self._cache.get(key)
         if known is None or not _ours(action.manifest, known):

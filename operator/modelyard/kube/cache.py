@@ -32,6 +32,7 @@ class Cache:
         self._referrers: dict[Key, set[Key]] = defaultdict(set)
         self._roots: dict[str, Key] = {}
         self._dead: OrderedDict[str, None] = OrderedDict()
+        self._parents: set[str] = set()
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> None:
@@ -56,6 +57,18 @@ class Cache:
         """Return the objects of a kind that are labelled with the owner's uid, sorted by name."""
         keys = sorted(key for key in self._children.get(uid, ()) if key.kind == kind)
         return [self._objects[key] for key in keys]
+
+    def expect_child(self, manifest: Raw) -> None:
+        """Note that a child may exist from now on, even if the answer to its creation gets lost."""
+        self._note_parent(owner_label(manifest))
+
+    def childless(self, uid: str) -> bool:
+        """Tell whether an owner certainly never had a child, so that no LIST could show one.
+
+        Holds for a cache that was filled under our Lease: what was made before is listed, and what
+        is made later is made by us.
+        """
+        return uid not in self._parents
 
     def referrers(self, key: Key) -> list[Key]:
         """Return the keys of the objects that refer to `key`, sorted."""
@@ -105,6 +118,7 @@ class Cache:
     def _bury(self, uid: str) -> None:
         self._dead[uid] = None
         self._dead.move_to_end(uid)
+        self._parents.discard(uid)
         if len(self._dead) > REMEMBERED_DEAD:
             self._dead.popitem(last=False)
 
@@ -116,6 +130,11 @@ class Cache:
                 self._referrers[target].add(key)
         elif uid := owner_label(raw):
             self._children[uid].add(key)
+            self._note_parent(uid)
+
+    def _note_parent(self, uid: str) -> None:
+        if uid and uid not in self._dead:
+            self._parents.add(uid)
 
     def _unlink(self, key: Key, raw: Raw) -> None:
         _discard(self._places, (key.kind, key.namespace), key)

@@ -1,5 +1,7 @@
 """Kubernetes Events, posted in the background: they explain, so nothing waits for them.
 
+They wait for everything else: while objects are in the queue, an Event leaves once a second.
+
 An Event is lost when the process ends first, when the API server refuses it (nothing can be made
 in a terminating namespace), or when too many wait: conditions carry the truth.
 """
@@ -7,6 +9,7 @@ in a terminating namespace), or when too many wait: conditions carry the truth.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable
 
 from modelyard.api.errors import Refused, Retry
 from modelyard.api.names import FIELD_MANAGER, short_hash
@@ -17,13 +20,19 @@ from modelyard.plan.core import Event
 
 LOG = logging.getLogger("modelyard.events")
 MOST_WAITING = 2000
+PATIENCE = 1.0
+"""Longest time in seconds for which an Event lets reconciles pass."""
+
+Lull = Callable[[float], Awaitable[None]]
+"""Waits until nothing more important is to be done, at most so many seconds."""
 
 
 class EventPoster:
     """Posts Events one after the other."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, lull: Lull) -> None:
         self._client = client
+        self._lull = lull
         self._waiting: deque[Raw] = deque(maxlen=MOST_WAITING)
         self._news = asyncio.Event()
 
@@ -38,6 +47,7 @@ class EventPoster:
             await self._news.wait()
             self._news.clear()
             while self._waiting:
+                await self._lull(PATIENCE)
                 await self._create(self._waiting.popleft())
 
     async def _create(self, manifest: Raw) -> None:

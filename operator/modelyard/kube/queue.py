@@ -1,9 +1,14 @@
-"""The key queue: no duplicates, one worker per key, fair between namespaces, an urgent lane.
+"""The key queue: no duplicates, one worker per key, fair between namespaces, three priorities.
 
 After client-go's workqueue: a key added while it is worked on waits until it is done.
+
+    urgent ──► first in, first out: deletions
+    lanes  ──► one per namespace, in turns: whatever changed
+    late   ──► once nothing else waits: what has its effect, and only has to say so
 """
 
 import asyncio
+import contextlib
 import heapq
 import time
 from collections import OrderedDict, deque
@@ -13,6 +18,8 @@ from modelyard.kube.metrics import QUEUE, LoopMetrics
 
 FIRST_BACKOFF = 0.005
 MOST_BACKOFF = 300.0
+LATEST = 30.0
+"""Seconds after which a late key waits no longer for the others."""
 
 
 class WorkQueue:
@@ -25,6 +32,8 @@ class WorkQueue:
         self._waiting: dict[Key, float] = {}
         self._working: dict[Key, float] = {}
         self._again: set[Key] = set()
+        self._late: dict[Key, float] = {}
+        self._late_again: set[Key] = set()
         self._delayed: list[tuple[float, Key]] = []
         self._due: dict[Key, float] = {}
         self._alarm: asyncio.TimerHandle | None = None
@@ -33,6 +42,8 @@ class WorkQueue:
         self._closed = False
         self._calm = asyncio.Event()
         self._calm.set()
+        self._lull = asyncio.Event()
+        self._lull.set()
 
     def add(self, key: Key, urgent: bool = False) -> None:
         """Let the key be reconciled soon; adding it twice is adding it once."""
@@ -45,10 +56,27 @@ class WorkQueue:
             return
         if not urgent:
             self._lanes.setdefault(key.namespace, deque()).append(key)
-        self._waiting[key] = time.monotonic()
-        self._metrics.adds.labels(QUEUE).inc()
-        self._metrics.depth.labels(QUEUE).set(len(self._waiting))
-        self._wake_one()
+        self._waiting[key] = self._late.pop(key, time.monotonic())
+        self._added()
+
+    def postpone(self, key: Key) -> None:
+        """Let the key be reconciled once no other waits, or soon if it is added before."""
+        if key in self._working:
+            self._late_again.add(key)
+        elif key not in self._waiting and key not in self._late:
+            self._late[key] = time.monotonic()
+            self._added()
+
+    @property
+    def busy(self) -> bool:
+        """Whether keys wait that are not late ones."""
+        return bool(self._waiting)
+
+    async def lull(self, seconds: float) -> None:
+        """Wait until no key waits, at most `seconds`: for work that any reconcile may pass."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._lull.wait()
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Let the key be reconciled after `seconds`, unless it is already due sooner."""
@@ -73,7 +101,7 @@ class WorkQueue:
 
     async def get(self) -> Key:
         """Wait for the next key; call `done` once it is worked on."""
-        while self._closed or not self._waiting:
+        while self._closed or not (self._waiting or self._late):
             idler = asyncio.get_running_loop().create_future()
             self._idlers.append(idler)
             try:
@@ -94,9 +122,13 @@ class WorkQueue:
         self._metrics.work_seconds.labels(QUEUE).observe(time.monotonic() - started)
         if not self._working:
             self._calm.set()
+        late = key in self._late_again
+        self._late_again.discard(key)
         if key in self._again:
             self._again.discard(key)
             self.add(key)
+        elif late:
+            self.postpone(key)
 
     async def close(self, seconds: float) -> None:
         """Give out no more keys, and wait at most `seconds` for those that are worked on."""
@@ -113,6 +145,20 @@ class WorkQueue:
     def longest_work(self) -> float:
         """Return for how many seconds the oldest key is being worked on."""
         return time.monotonic() - next(iter(self._working.values()), time.monotonic())
+
+    def _added(self) -> None:
+        """Count one more key that waits, and find it a worker."""
+        self._metrics.adds.labels(QUEUE).inc()
+        self._set_depth()
+        self._wake_one()
+
+    def _set_depth(self) -> None:
+        depth = len(self._waiting) + len(self._late)
+        self._metrics.depth.labels(QUEUE).set(depth)
+        if depth:
+            self._lull.clear()
+        else:
+            self._lull.set()
 
     def _wake_one(self) -> None:
         """Wake one idle worker: waking all would cost more than the work."""
@@ -142,16 +188,30 @@ class WorkQueue:
         self._set_alarm()
 
     def _take(self) -> Key:
-        """Take an urgent key, else one of the namespace whose turn it is."""
-        key = self._next()
-        while key not in self._waiting:  # it was urgent, too, and is already worked on or done
-            key = self._next()
+        """Take an urgent key, else one of the namespace whose turn it is, else a late one."""
         now = time.monotonic()
-        self._metrics.queue_seconds.labels(QUEUE).observe(now - self._waiting.pop(key))
-        self._metrics.depth.labels(QUEUE).set(len(self._waiting))
+        key, since = self._take_late(now) or self._take_waiting()
+        self._metrics.queue_seconds.labels(QUEUE).observe(now - since)
+        self._set_depth()
         self._working[key] = now
         self._calm.clear()
         return key
+
+    def _take_late(self, now: float) -> tuple[Key, float] | None:
+        """Take the oldest late key if nothing else waits, or if it has been late for too long."""
+        if not self._late:
+            return None
+        key, since = next(iter(self._late.items()))
+        if self._waiting and now - since < LATEST:
+            return None
+        del self._late[key]
+        return key, since
+
+    def _take_waiting(self) -> tuple[Key, float]:
+        key = self._next()
+        while key not in self._waiting:  # it was urgent, too, and is already worked on or done
+            key = self._next()
+        return key, self._waiting.pop(key)
 
     def _next(self) -> Key:
         if self._urgent:

@@ -84,12 +84,7 @@ def _start(
     if live or blockers:
         return _held(training, draft, live, blockers)
     job = training_job(training, draft.status.attempt, store, observed.images)
-    text = f"Job {draft.status.job_name} was created."
-    return (
-        draft.set(phase=TrainingPhase.STARTING)
-        .judge(no(ConditionType.RUNNING, Reason.SCHEDULING, text))
-        .plan(Create(job, JOB_IDENTITY))
-    )
+    return _without_pod(draft).plan(Create(job, JOB_IDENTITY))
 
 
 def _held(
@@ -135,7 +130,7 @@ def _follow(
     training: ModelTraining, draft: TrainingDraft, observed: TrainingObserved, pod: PodView | None
 ) -> TrainingDraft:
     if pod is None:
-        return starting(draft, Reason.SCHEDULING, "The Job has no pod yet.")
+        return _without_pod(draft)
     draft = draft.set(node_name=pod.node_name or None)
     trainer = pod.container(TRAINER)
     if pod.finished:
@@ -150,6 +145,12 @@ def _follow(
         return starting(draft, Reason.SCHEDULING, f"Pod {pod.name} waits for a node.")
     text = f"Pod {pod.name} is starting on node {pod.node_name}."
     return starting(draft, Reason.PULLING_IMAGE, text)
+
+
+def _without_pod(draft: TrainingDraft) -> TrainingDraft:
+    """Say that the Job was created: in one write, until there is more to say."""
+    text = f"Job {draft.status.job_name} has no pod yet."
+    return starting(draft, Reason.SCHEDULING, text)
 
 
 def _succeeded(pod: PodView) -> bool:
