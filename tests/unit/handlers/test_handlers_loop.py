@@ -103,7 +103,7 @@ async def test_a_training_costs_three_writes_until_its_job_exists_and_no_read() 
             "create",
             "status",
         ]
-        assert yard.running(key) == "Starting"
+        assert yard.running(key) == "Scheduling"
 
 
 async def test_every_job_exists_before_any_status_says_so() -> None:
@@ -114,7 +114,7 @@ async def test_every_job_exists_before_any_status_says_so() -> None:
         assert yard.client.requests[:3] == first
         verbs = [verb for verb, _ in yard.client.requests]
         assert verbs == ["finalizers", "status", "create"] * 3 + ["status"] * 3
-        assert {yard.running(key) for key in keys} == {"Starting"}
+        assert {yard.running(key) for key in keys} == {"Scheduling"}
 
 
 async def test_whose_job_may_have_been_made_is_looked_up_before_another_is() -> None:
@@ -125,7 +125,7 @@ async def test_whose_job_may_have_been_made_is_looked_up_before_another_is() -> 
     async with yard.work():
         assert ("list", "Job") in yard.client.requests
         assert ("list", "Pod") in yard.client.requests
-        assert yard.running(key) == "Starting"
+        assert yard.running(key) == "Scheduling"
 
 
 async def test_a_change_meanwhile_is_seen_at_once() -> None:
