@@ -13,7 +13,7 @@ import sysconfig
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ FLAGS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Seaweed:
     """A running service."""
 
@@ -59,7 +59,26 @@ class Seaweed:
     credentials: Credentials
     reader: Credentials
     """An identity that may only read and list."""
-    process: subprocess.Popen[bytes]
+    folder: Path
+    command: tuple[str, ...]
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self) -> None:
+        """Start it, with all of its objects, and wait until it takes writes."""
+        log = self.folder / "weed.log"
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.command,
+                stdout=output,
+                stderr=output,
+                cwd=self.folder,
+                env={"PATH": os.defpath, "HOME": str(self.folder), "GOMEMLIMIT": "512MiB"},
+            )
+        _wait_until_ready(self, log)
+
+    def stop(self) -> None:
+        """End it; connections to it are refused."""
+        stop(self.process)
 
     def settings(self, bucket: str, **changes: Any) -> StoreSettings:
         """Return the settings of a bucket."""
@@ -105,23 +124,16 @@ def running(folder: Path) -> Iterator[Seaweed]:
         _identity(reader, "Read", "List"),
     ]
     config.write_text(json.dumps({"identities": identities}))
-    ports = free_ports(len(PORTS))
-    with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen(
-            _command(folder, config, dict(zip(PORTS, ports, strict=True))),
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            env={"PATH": os.defpath, "HOME": str(folder), "GOMEMLIMIT": "512MiB"},
-        )
-    endpoint = f"http://127.0.0.1:{ports[PORTS.index('s3')]}"
-    seaweed = Seaweed(endpoint, owner, reader, process)
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    endpoint = f"http://127.0.0.1:{ports['s3']}"
+    command = tuple(_command(folder, config, ports))
+    seaweed = Seaweed(endpoint, owner, reader, folder, command)
     try:
-        _wait_until_ready(seaweed, folder / "weed.log")
+        seaweed.start()
         yield seaweed
     finally:
         seaweed.client.close()
-        stop(process)
+        seaweed.stop()
 
 
 def _identity(keys: Credentials, *actions: str) -> dict[str, Any]:
@@ -159,7 +171,8 @@ def _wait_until_ready(seaweed: Seaweed, log: Path) -> None:
     timer.start()
     while not deadline.is_set() and seaweed.process.poll() is None:
         with suppress(ClientError, BotoCoreError):
-            seaweed.client.create_bucket(Bucket="ready")
+            with suppress(seaweed.client.exceptions.BucketAlreadyOwnedByYou):
+                seaweed.client.create_bucket(Bucket="ready")
             seaweed.client.put_object(Bucket="ready", Key="ready", Body=b"ready")
             timer.cancel()
             return

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from kubernetes.client.exceptions import ApiException
 
 from localcluster.envtest import EnvTest, free_ports
 from modelyard.api import names
+from modelyard.api.deployment import ServerSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120.0
@@ -31,7 +32,16 @@ STORE = {
     "endpoint": "http://127.0.0.1:9",
     "readPrefixes": ["modelyard/datasets/"],
 }
-FORBIDDEN_IN_LOGS = ("Traceback", "traceback", "never retrieved", "never awaited", "Unclosed")
+SERVER = ServerSpec(drain_seconds=0)
+"""How `deployment` serves."""
+LEASE_NAME = "tier-modelyard"
+FORBIDDEN_IN_LOGS = (
+    "Traceback",
+    "traceback",
+    "never retrieved",
+    "never awaited",
+    "Unclosed",
+)
 PLURALS = {
     "ModelTraining": (names.API_VERSION, "modeltrainings"),
     "ModelVersion": (names.API_VERSION, "modelversions"),
@@ -134,10 +144,21 @@ def until(what: str, found: Callable[[], Any], show: Callable[[], object] = lamb
     return value
 
 
-def training(name: str, namespace: str) -> dict[str, Any]:
+def training(name: str, namespace: str, model: str = "digits") -> dict[str, Any]:
     """Return the first example under another name."""
     manifest: dict[str, Any] = yaml.safe_load((ROOT / "examples/01-training.yaml").read_text())
-    return {**manifest, "metadata": {"name": name, "namespace": namespace}}
+    spec = {**manifest["spec"], "modelName": model}
+    return {**manifest, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+def deployment(name: str, namespace: str, version: str) -> dict[str, Any]:
+    """Return a ModelDeployment."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "ModelDeployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"modelVersionName": version, "server": {"drainSeconds": SERVER.drain_seconds}},
+    }
 
 
 def condition(raw: dict[str, Any], kind: str) -> tuple[str, str]:
@@ -146,6 +167,11 @@ def condition(raw: dict[str, Any], kind: str) -> tuple[str, str]:
         if entry["type"] == kind:
             return entry["status"], entry["reason"]
     return "", ""
+
+
+def _inherited() -> dict[str, str]:
+    """Return our environment, but let operators keep bytecode: tests start hundreds of them."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 @dataclass
@@ -157,34 +183,51 @@ class Operator:
     folder: Path
     name: str
     kubeconfig: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Configuration besides namespace and Lease."""
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] = field(init=False)
     port: int = field(init=False)
+    starts: int = 0
 
     def start(self) -> "Operator":
         """Start the process; a second start continues its log."""
         config = self.folder / f"{self.name}.yaml"
         settings = {
             "namespaces": [self.namespace],
-            "lease": {"name": "modelyard", "namespace": self.namespace, **LEASE},
+            "lease": {"name": LEASE_NAME, "namespace": self.namespace, **LEASE},
             "stores": [STORE],
+            **self.settings,
         }
         config.write_text(yaml.safe_dump(settings))
         self.port = free_ports(1)[0]
+        self.starts += 1
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-X", "dev", "-m", "modelyard"],
-                env=os.environ
+                [sys.executable, "-W", "default", "-m", "modelyard"],
+                env=_inherited()
                 | {
                     "PYTHONPATH": str(ROOT / "operator"),
                     "KUBECONFIG": str(self.kubeconfig),
                     "MODELYARD_CONFIG": str(config),
                     "MODELYARD_HTTP_PORT": str(self.port),
                     "POD_UID": self.name,
-                },
+                }
+                | self.environment,
                 stdout=log,
                 stderr=log,
             )
         return self
+
+    def kill(self) -> None:
+        """Kill it, as a node that dies would."""
+        self.process.kill()
+        self.process.wait()
+
+    def revive(self) -> None:
+        """Start it again if it has ended, as the kubelet would."""
+        if self.process.poll() is not None:
+            self.start()
 
     @property
     def log(self) -> Path:
@@ -194,7 +237,7 @@ class Operator:
     @property
     def leads(self) -> bool:
         """Whether it holds the Lease."""
-        lease = self.cluster.get("Lease", self.namespace, "modelyard")
+        lease = self.cluster.get("Lease", self.namespace, LEASE_NAME)
         return bool(lease) and lease["spec"].get("holderIdentity") == self.name
 
     def wait_to_lead(self) -> "Operator":
@@ -214,5 +257,5 @@ class Operator:
 
     def complaints(self) -> list[str]:
         """Return the lines of its log that no healthy operator writes."""
-        lines = self.log.read_text().splitlines()
+        lines = self.log.read_text().splitlines() if self.starts else []
         return [line for line in lines if any(word in line for word in FORBIDDEN_IN_LOGS)]

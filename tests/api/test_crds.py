@@ -5,7 +5,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Any
 
 import pytest
 import yaml
-from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from localcluster.envtest import EnvTest
 from modelyard.api.rules import TRAINING
 from tests.api import crd_cases
 from tests.api.crd_cases import ACCEPTED, API_VERSION, FROZEN, REFUSED, Case
+from tests.api.operators import Cluster, until
 
 ROOT = Path(__file__).resolve().parents[2]
 PLURALS = {
@@ -34,28 +32,18 @@ pytestmark = pytest.mark.api
 
 @dataclass(frozen=True)
 class Api:
-    """One API server that serves the CRDs of this checkout."""
+    """The tier's API server, reached by a client and by kubectl."""
 
-    kubeconfig: str
-    kubectl: str
-    client: client.ApiClient
+    cluster: Cluster
+
+    @property
+    def kubeconfig(self) -> str:
+        """The administrator's kubeconfig."""
+        return str(self.cluster.server.kubeconfig)
 
     def call(self, method: str, path: str, body: object = None, **query: str) -> Any:
         """Send one request and return the JSON of the answer."""
-        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        request = self.client.param_serialize(
-            method,
-            path,
-            query_params=list(query.items()),
-            header_params={"Content-Type": kind, "Accept": "application/json"},
-            body=body,
-            auth_settings=["BearerToken"],
-        )
-        reply = self.client.call_api(*request)
-        content = reply.read()
-        if reply.status >= 400:
-            raise ApiException(status=reply.status, body=content.decode())
-        return json.loads(content)
+        return self.cluster.call(method, path, body, **query)
 
     def create(self, manifest: dict[str, Any], **query: str) -> Any:
         """Create an object under strict field validation."""
@@ -66,7 +54,7 @@ class Api:
         # kubectl would keep what it discovered before the CRDs existed, for six hours.
         with tempfile.TemporaryDirectory() as cache:
             flags = ("--kubeconfig", self.kubeconfig, "--cache-dir", cache)
-            command = [self.kubectl, *flags, *arguments]
+            command = [str(self.cluster.server.kubectl), *flags, *arguments]
             done = subprocess.run(command, input=stdin, text=True, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -75,16 +63,6 @@ class Api:
 def collection(manifest: dict[str, Any]) -> str:
     """Return the path of the collection an object belongs to."""
     return f"/apis/{API_VERSION}/namespaces/default/{PLURALS[manifest['kind']]}"
-
-
-def _install(api: Api) -> None:
-    """Apply the CRDs and wait until each is served."""
-    api.run("apply", "--server-side", "-f", str(ROOT / "crds"))
-    names = [f"crd/{plural}.modelyard.dev" for plural in PLURALS.values()]
-    api.run("wait", "--for=condition=Established", f"--timeout={DEADLINE}s", *names)
-    deadline = time.monotonic() + DEADLINE
-    while not _served(api):
-        assert time.monotonic() < deadline, "the API server does not serve the CRDs"
 
 
 def _served(api: Api) -> bool:
@@ -100,14 +78,11 @@ def _served(api: Api) -> bool:
 
 
 @pytest.fixture(scope="session")
-def crd_cluster() -> Iterator[Api]:
-    """An API server with the CRDs of this checkout."""
-    with EnvTest() as server:
-        kubeconfig = str(server.kubeconfig)
-        with config.new_client_from_config(kubeconfig) as connection:
-            api = Api(kubeconfig, str(server.kubectl), connection)
-            _install(api)
-            yield api
+def crd_cluster(cluster: Cluster) -> Api:
+    """The tier's API server, once kubectl knows the kinds, too."""
+    api = Api(cluster)
+    until("kubectl explains the kinds", lambda: _served(api))
+    return api
 
 
 @pytest.fixture
@@ -270,9 +245,10 @@ ALL = "jobs.batch deployments.apps services"
 GRANTED = {
     "modeltrainings modelversions modeldeployments": "get list watch patch",
     "modelversions": "create",
-    ALL: "create get list watch patch delete",
+    ALL: "create get list watch delete",
+    "deployments.apps services": "patch",
     "pods": "get list watch",
-    "events": "create patch",
+    "events": "create",
 }
 DENIED = {
     "secrets": "get list watch create",
@@ -281,6 +257,7 @@ DENIED = {
     ALL: "update deletecollection",
     "pods pods/exec serviceaccounts configmaps leases.coordination.k8s.io": "create delete patch",
     "clusterroles clusterrolebindings customresourcedefinitions": "get create bind escalate",
+    "jobs.batch events": "patch",
 }
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from localcluster.envtest import EnvTest
 from modelyard.api.config import ClientSettings
 from modelyard.api.errors import Refused, Retry
 from modelyard.kube.client import Client
@@ -31,12 +30,6 @@ SEQUENCES = int(os.environ.get("MODELYARD_MODEL_SEQUENCES", "15"))
 OPERATIONS = 40
 MANAGERS = ("modelyard", "modelyard-scale")
 FINALIZERS: tuple[tuple[str, ...], ...] = ((), ("example.com/a",), ("example.com/a", "x.dev/b"))
-
-
-@pytest.fixture(scope="module")
-def api_server():
-    with EnvTest() as server:
-        yield server
 
 
 def full(name: str, draw: random.Random) -> Raw:
@@ -157,8 +150,8 @@ async def compare(seed: int, real: Client) -> int:
     return done
 
 
-async def test_the_model_answers_as_the_api_server_does(api_server, monkeypatch):
-    monkeypatch.setenv("KUBECONFIG", str(api_server.kubeconfig))
+async def test_the_model_answers_as_the_api_server_does(cluster, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(cluster.server.kubeconfig))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     metrics = LoopMetrics(CollectorRegistry())
     async with Client(await find_connection(), ClientSettings(), metrics) as real:

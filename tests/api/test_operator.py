@@ -10,7 +10,7 @@ import pytest
 from kubernetes.client.exceptions import ApiException
 
 from modelyard.api import names
-from tests.api.operators import Cluster, Operator, condition, training, until
+from tests.api.operators import LEASE_NAME, Cluster, Operator, condition, training, until
 
 pytestmark = pytest.mark.api
 
@@ -28,8 +28,14 @@ def wait_for_job(cluster: Cluster, created: dict[str, Any], attempt: int = 1) ->
     name = names.job_name(meta["name"], meta["uid"], attempt)
     seen = (cluster, "ModelTraining", meta["namespace"], meta["name"])
     job = until(f"Job {name}", lambda: cluster.get("Job", meta["namespace"], name), shown(*seen))
-    until("the status says so", lambda: condition(current(*seen), "Running")[0] == "False")
+    until("the status says so", lambda: settled(current(*seen)), shown(*seen))
     return job
+
+
+def settled(raw: dict[str, Any]) -> bool:
+    """Whether the operator has no more to say until the Job gets a pod."""
+    found = (raw.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Running" and "no pod yet" in c["message"] for c in found)
 
 
 def current(cluster: Cluster, kind: str, namespace: str, name: str) -> dict[str, Any]:
@@ -69,8 +75,9 @@ def test_the_same_manifest_twice_changes_nothing(
     created = cluster.call("APPLY", path, manifest, fieldManager="user", force="true")
     wait_for_job(cluster, created)
     before = versions(cluster, namespace)
-    again = cluster.call("APPLY", path, manifest, fieldManager="user", force="true")
-    assert again["metadata"]["generation"] == 1
+    again = cluster.call("APPLY", path, manifest, fieldManager="user", force="true")["metadata"]
+    assert again["generation"] == 1
+    before[again["uid"]] = again["resourceVersion"]  # renewed with the time of the apply
     wait_for_job(cluster, cluster.create(training("later", namespace)))
     after = versions(cluster, namespace)
     assert {uid: after[uid] for uid in before} == before
@@ -129,6 +136,19 @@ def foreign_job(name: str, namespace: str) -> dict[str, Any]:
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
     }
+
+
+@pytest.mark.parametrize("name", ["a" * 52, "with.dots-" + "9" * 42, "0"])
+def test_any_accepted_name_gives_valid_children(
+    cluster: Cluster, namespace: str, make_operator: Make, name: str
+) -> None:
+    """Longer names are refused by the CRD, see `crd_cases`."""
+    make_operator().wait_to_lead()
+    job = wait_for_job(cluster, cluster.create(training(name, namespace)))
+    pod = job["spec"]["template"]["metadata"]["labels"]
+    assert pod[names.LABEL_TRAINING] == name
+    given = [job["metadata"]["name"], *job["metadata"]["labels"].values(), *pod.values()]
+    assert [value for value in given if len(value) > 63] == []
 
 
 def test_a_deleted_job_is_an_interruption(
@@ -245,7 +265,7 @@ def test_health_and_metrics_are_served(
         'controller_runtime_reconcile_total{controller="ModelTraining",result="success"}',
         'workqueue_adds_total{name="modelyard"}',
         'rest_client_requests_total{code="201",method="POST"}',
-        'leader_election_master_status{name="modelyard"} 1.0',
+        f'leader_election_master_status{{name="{LEASE_NAME}"}} 1.0',
     ):
         until(f"the metric {name}", lambda name=name: name in fetched(f"{address}/metrics"))
     assert "_created" not in fetched(f"{address}/metrics")

@@ -34,6 +34,8 @@ PORT_REST = 8501
 PORT_SENTINEL = 8080
 
 MAX_NAME = 63
+MAX_JOB_NAME = 61
+"""The pods of an Indexed Job have its name and `-0` for their host name."""
 
 
 def short_hash(*parts: str, length: int = 8) -> str:
@@ -41,9 +43,9 @@ def short_hash(*parts: str, length: int = 8) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:length]
 
 
-def _bounded(stem: str, suffix: str) -> str:
-    """Join stem and suffix within 63 characters, cutting the stem."""
-    return stem[: MAX_NAME - len(suffix) - 1].rstrip("-.") + "-" + suffix
+def _bounded(stem: str, suffix: str, limit: int = MAX_NAME) -> str:
+    """Join stem and suffix within `limit` characters, cutting the stem."""
+    return stem[: limit - len(suffix) - 1].rstrip("-.") + "-" + suffix
 
 
 def job_name(training: str, uid: str, attempt: int) -> str:
@@ -52,7 +54,8 @@ def job_name(training: str, uid: str, attempt: int) -> str:
     >>> job_name("digits", "6e1c", 2)
     'digits-a2-bda8b381'
     """
-    return _bounded(training.replace(".", "-"), f"a{attempt}-{short_hash(uid, str(attempt))}")
+    suffix = f"a{attempt}-{short_hash(uid, str(attempt))}"
+    return _bounded(training.replace(".", "-"), suffix, MAX_JOB_NAME)
 
 
 def version_name(model: str, number: int) -> str:

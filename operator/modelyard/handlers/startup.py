@@ -20,7 +20,7 @@ from modelyard.handlers.observe import Observer
 from modelyard.handlers.polls import Polls
 from modelyard.handlers.references import affected, references
 from modelyard.handlers.stores import Stores
-from modelyard.handlers.watch import watch
+from modelyard.handlers.watch import WatchEnded, watch
 from modelyard.kube import http
 from modelyard.kube.apply import Executor
 from modelyard.kube.cache import Cache
@@ -32,18 +32,13 @@ from modelyard.kube.kinds import ROOTS, Key, Raw
 from modelyard.kube.lease import Elector, LeaseLost
 from modelyard.kube.metrics import LoopMetrics
 from modelyard.kube.queue import WorkQueue
-from modelyard.kube.sweep import fill, sweep
+from modelyard.kube.sweep import fill, places, sweep
 
 LOG = logging.getLogger("modelyard.startup")
-SWEEP_SECONDS = 300.0
 SETTLE_SECONDS = 2.0
 """How long a LIST of kopf's may take to arrive before the sweep that it asks for."""
 DRAIN_SECONDS = 5.0
 """How long SIGTERM lets writes under way finish."""
-
-
-class WatchEnded(Exception):  # noqa: N818 - a fact, and the end of this process
-    """Nothing keeps the cache up to date any more."""
 
 
 class Operator:
@@ -112,7 +107,6 @@ class Operator:
             self._relisted.set,
             self.take_signals,
         )
-        raise WatchEnded("kopf has stopped watching")
 
     async def _lead(self, group: asyncio.TaskGroup) -> None:
         """Wait for leadership, then reconcile for as long as it lasts."""
@@ -148,21 +142,21 @@ class Operator:
             self._queue.add(target, urgent=deleting)
 
     async def _refresh(self) -> None:
-        """Fill the cache from LISTs, trying for as long as it takes."""
-        while True:
-            try:
-                await fill(self._client, self._cache, self._config.namespaces)
-            except Retry as retry:
-                LOG.info("the API server is not ready: %s", retry)
-                await asyncio.sleep(retry.after or 1)
-                continue
-            return
+        """Fill the cache from LISTs, trying each for as long as it takes."""
+        for kind, namespace in places(self._config.namespaces):
+            while True:
+                try:
+                    await fill(self._client, self._cache, kind, namespace)
+                    break
+                except Retry as retry:
+                    LOG.info("the API server is not ready: %s", retry)
+                    await asyncio.sleep(retry.after or 1)
 
     async def _sweep(self) -> None:
-        """Drop ghosts every five minutes, and soon after each LIST of kopf's."""
+        """Compare the cache with the API server before each resync, and after LISTs of kopf's."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._relisted.wait(), SWEEP_SECONDS)
+                await asyncio.wait_for(self._relisted.wait(), self._config.resync_seconds / 2)
             await asyncio.sleep(SETTLE_SECONDS)
             self._relisted.clear()
             try:

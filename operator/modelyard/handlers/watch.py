@@ -21,6 +21,10 @@ PATIENCE = [0.2, 0.5, 1, 2, 3, 5, *[10] * 400]
 and the process ends."""
 
 
+class WatchEnded(Exception):  # noqa: N818 - a fact, and the end of this process
+    """Nothing keeps the cache up to date any more."""
+
+
 async def watch(
     connection: Connection,
     cache: Cache,
@@ -37,6 +41,10 @@ async def watch(
         relisted: called when an object comes from a LIST: events may have been missed, above all
             deletions, which kopf never makes up for.
         take_signals: called once kopf has taken SIGTERM and SIGINT for itself, to take them back.
+
+    Raises:
+        WatchEnded: an answer of the API server was too much for kopf. It cannot begin anew in the
+            same process: it ends every task that began after its own.
     """
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
@@ -48,7 +56,11 @@ async def watch(
         namespaces=namespaces,
     )
     take_signals()
-    await kopf.run_tasks(tasks, ignored=others)
+    try:
+        await kopf.run_tasks(tasks, ignored=others)
+    except Exception as error:
+        raise WatchEnded(f"kopf has stopped watching: {error!r}") from error
+    raise WatchEnded("kopf has stopped watching")
 
 
 def _registry(

@@ -65,7 +65,7 @@ def _client_error(text: str, status: int, reason: str, sent: str) -> Exception:
         403: Refused(Reason.FORBIDDEN, f"{text}. Grant the right, or raise the quota."),
         404: Missing(text, 0),
         409: AlreadyExists(text, 0) if reason == "AlreadyExists" else Conflict(text, 0),
-        410: Missing(text, 0),
+        410: Retry(text),  # the pages of a LIST have expired: it begins anew
         422: Refused(Reason.INVALID_SPEC, f"{text}. Correct the spec."),
     }
     if status == UNPROCESSABLE and sent == JSON_PATCH:

@@ -16,20 +16,30 @@ async def serve(
     registry: CollectorRegistry, alive: Complaint, ready: Complaint, port: int = PORT
 ) -> web.AppRunner:
     """Start answering; call `cleanup` on the returned runner to stop."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return _answer(alive())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer(ready())
+
+    async def metrics(_: web.Request) -> web.Response:
+        return _metrics(registry)
+
     app = web.Application()
-    app.router.add_get("/healthz", lambda _: _answer(alive()))
-    app.router.add_get("/readyz", lambda _: _answer(ready()))
-    app.router.add_get("/metrics", lambda _: _metrics(registry))
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, port=port).start()
     return runner
 
 
-async def _answer(complaint: str) -> web.Response:
+def _answer(complaint: str) -> web.Response:
     return web.Response(text=complaint or "ok", status=503 if complaint else 200)
 
 
-async def _metrics(registry: CollectorRegistry) -> web.Response:
+def _metrics(registry: CollectorRegistry) -> web.Response:
     body = generate_latest(registry)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

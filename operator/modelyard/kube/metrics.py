@@ -104,6 +104,11 @@ class LoopMetrics:
             "Objects that vanished unnoticed and were dropped by a sweep.",
             registry=registry,
         )
+        self.missed = Counter(
+            "modelyard_cache_missed_total",
+            "Changes that no watch told of and a sweep found.",
+            registry=registry,
+        )
         self.lag = Gauge(
             "modelyard_event_loop_lag_seconds",
             "How late the event loop last woke up.",

@@ -26,7 +26,7 @@ def answer(status: int, reason: str = "", sent: str = "", **headers: str) -> Exc
         (404, "NotFound", Missing),
         (409, "AlreadyExists", AlreadyExists),
         (409, "Conflict", Conflict),
-        (410, "Expired", Missing),
+        (410, "Expired", Retry),
         (422, "Invalid", Refused),
         (429, "TooManyRequests", Retry),
         (500, "InternalError", Retry),
