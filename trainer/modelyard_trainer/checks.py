@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.api.data import DataFormat, DataSource
 from modelyard.api.recipe import Task
-from modelyard.api.training import DataFormat, DataSource
 from modelyard_trainer.failures import BadData
 
 Array = NDArray[Any]

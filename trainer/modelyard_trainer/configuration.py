@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
+from modelyard.api.data import DataFormat, DataSource
 from modelyard.api.recipe import ArchitectureName, Recipe, Task
 from modelyard.api.run import RUN_VARIABLE, RunConfig
-from modelyard.api.training import DataFormat, DataSource, Evaluation
+from modelyard.api.training import Evaluation
 from modelyard_trainer.decimals import number
 from modelyard_trainer.failures import BadConfiguration
 

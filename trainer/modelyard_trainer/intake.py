@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelyard.api.data import DataSource
 from modelyard.api.run import RunConfig
-from modelyard.api.training import DataSource
 from modelyard_trainer.checks import check_classes, check_known, check_pair
 from modelyard_trainer.configuration import TRAIN, source_named
 from modelyard_trainer.dataset import Dataset, read_dataset

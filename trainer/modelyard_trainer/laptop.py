@@ -19,10 +19,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from modelyard.api.data import DataSource
 from modelyard.api.gates import judge_gates
 from modelyard.api.run import RunConfig
 from modelyard.api.store import LocalStoreSettings, ModelKeys
-from modelyard.api.training import DataSource, ModelTraining
+from modelyard.api.training import ModelTraining
 from modelyard.store.client import connect
 from modelyard_trainer.configuration import check_run, summary
 from modelyard_trainer.failures import BadConfiguration, BadData, Interrupted, RunFailed

@@ -10,11 +10,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Event
 
+from modelyard.api.data import DataSource
 from modelyard.api.errors import Refused, Retry
 from modelyard.api.names import PORT_PROGRESS
 from modelyard.api.run import RUN_VARIABLE, TERMINATION_LOG, RunConfig, RunPhase, RunResult
 from modelyard.api.store import ModelKeys
-from modelyard.api.training import DataSource
 from modelyard.store.client import Store, connect
 from modelyard.store.data import read_object
 from modelyard_trainer import result

@@ -10,11 +10,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from modelyard.api.data import DataSource
 from modelyard.api.meta import DecimalString, Digest, DnsLabel, Message, Model, ModelName, Observed
 from modelyard.api.reasons import FailureCategory
 from modelyard.api.recipe import Recipe
 from modelyard.api.store import StoreSettings
-from modelyard.api.training import CheckpointPolicy, DataSource, Evaluation, MetricValue
+from modelyard.api.training import CheckpointPolicy, Evaluation, MetricValue
 
 RUN_VARIABLE = "MODELYARD_RUN"
 TERMINATION_LOG = "/dev/termination-log"

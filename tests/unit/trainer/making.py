@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits
 
+from modelyard.api.data import DataSource
 from modelyard.api.recipe import Recipe
 from modelyard.api.run import RunConfig
 from modelyard.api.store import LocalStoreSettings
-from modelyard.api.training import DataSource
 
 UID = "6e1c0f3a"
 CNN = {"name": "CNN", "convolutions": [{"filters": 8, "poolSize": 2}], "denseUnits": [32]}
