@@ -27,9 +27,9 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 from sklearn.datasets import load_digits  # noqa: E402
 
+from modelyard.api.data import DataSource  # noqa: E402
 from modelyard.api.recipe import Recipe  # noqa: E402
 from modelyard.api.store import LocalStoreSettings, ModelKeys  # noqa: E402
-from modelyard.api.data import DataSource  # noqa: E402
 from modelyard.store.client import connect  # noqa: E402
 from modelyard_trainer.checkpoint import Checkpoints  # noqa: E402
 from modelyard_trainer.dataset import Dataset  # noqa: E402
