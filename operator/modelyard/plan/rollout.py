@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from modelyard.api.deployment import ModelDeployment, ServedVersion
 from modelyard.api.reasons import Reason
-from modelyard.plan.observed import DeploymentObserved, PodView, SentinelFact, WorkloadView
+from modelyard.plan.manifests.serving_deployment import FETCH, SERVER
+from modelyard.plan.observed import (
+    ContainerView,
+    DeploymentObserved,
+    PodView,
+    SentinelFact,
+    WorkloadView,
+)
 from modelyard.plan.pods import obstacle
 
 MAX_RESTARTS = 3
@@ -98,14 +105,17 @@ def _refuted(
 
 def _crashing(pods: tuple[PodView, ...]) -> Broken | None:
     for pod in pods:
-        server = pod.container("server")
+        server = pod.container(SERVER)
         if server is not None and server.restarts >= MAX_RESTARTS:
-            text = (
-                f"The server of pod {pod.name} crashed {server.restarts} times (exit code "
-                f"{server.exit_code}): {server.termination_message[-512:]}"
-            )
-            return Broken(Reason.LOAD_FAILED, text)
+            return Broken(Reason.LOAD_FAILED, _crashed(pod, server))
     return None
+
+
+def _crashed(pod: PodView, server: ContainerView) -> str:
+    return (
+        f"The server of pod {pod.name} ended with exit code {server.exit_code}, restarted "
+        f"{server.restarts} times: {server.termination_message[-512:]}"
+    )
 
 
 def _proved(
@@ -129,8 +139,11 @@ def _obstacle(canary: ServedVersion, observed: DeploymentObserved) -> str:
         found = obstacle(pod, canary.store_name)
         if found:
             return found.message
-        fetch = pod.container("fetch")
+        fetch = pod.container(FETCH)
         if fetch is not None and fetch.exit_code:
             return f"Pod {pod.name} could not fetch the artifact: {fetch.termination_message}"
+        server = pod.container(SERVER)
+        if server is not None and server.exit_code:
+            return _crashed(pod, server)
     waiting = (fact.message for fact in facts_of(canary, observed) if fact.golden == "Pending")
     return next((message for message in waiting if message), "")

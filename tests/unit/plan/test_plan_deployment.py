@@ -277,10 +277,14 @@ def test_a_blocked_version_is_not_retried_until_the_spec_changes():
     assert retried.status.blocked_version is None
 
 
-def test_two_crashes_are_not_yet_a_verdict():
+@pytest.mark.parametrize("restarts", [0, 2])
+def test_a_crash_is_told_at_once_and_is_no_verdict_before_the_third(restarts):
     deployment, world = rolling()
-    world["pods"] = (serving_pod(NEXT, crashing(2), ready=False),)
-    assert step(deployment, **world)[0].status.canary is not None
+    world["pods"] = (serving_pod(NEXT, crashing(restarts), ready=False),)
+    after, _ = step(deployment, **world)
+    assert after.status.canary is not None
+    assert "exit code 139" in after.status.message
+    assert "segfault" in after.status.message
 
 
 def test_the_obstacle_of_a_canary_is_told():

@@ -17,6 +17,7 @@ from modelyard.plan.manifests.serving_deployment import (
     serving_scale,
 )
 from modelyard.plan.revision import served
+from modelyard_serving.flags import parse
 from tests.builders import (
     DIGEST,
     IMAGES,
@@ -156,6 +157,13 @@ def test_the_server_is_started_as_tensorflow_serving_is():
     assert "--model_base_path=/models/digits" in server["args"]
     own = containers(deployment(server={"image": "mine:1"}))[2]
     assert own["image"] == "mine:1"
+
+
+def test_the_server_knows_every_flag_and_fails_at_the_first_model_that_does_not_load():
+    flags = parse(containers(deployment())[2]["args"])
+    flags.check()
+    assert (flags.port, flags.rest_api_port) == (8500, 8501)
+    assert (flags.file_system_poll_wait_seconds, flags.max_num_load_retries) == (0, 0)
 
 
 def test_a_canary_has_a_pod_even_when_nobody_wants_replicas():

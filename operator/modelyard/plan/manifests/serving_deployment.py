@@ -184,6 +184,11 @@ def _server(server: ServerSpec, config: ServeConfig, images: Images) -> Json:
 
 
 def _flags(config: ServeConfig) -> list[str]:
+    """Return the command line: one version, looked for once, and no second try.
+
+    The files are verified before the server starts, so what does not load now never will; the
+    original would try for five minutes, in silence. A server that ends says why.
+    """
     return [
         f"--port={names.PORT_GRPC}",
         f"--rest_api_port={names.PORT_REST}",
@@ -191,4 +196,5 @@ def _flags(config: ServeConfig) -> list[str]:
         f"--model_base_path={MODELS_DIRECTORY}/{config.model_name}",
         f"--monitoring_config_file={MODELS_DIRECTORY}/{CONFIG_FOLDER}/{MONITORING_FILE}",
         "--file_system_poll_wait_seconds=0",
+        "--max_num_load_retries=0",
     ]
