@@ -38,6 +38,7 @@ from modelyard.plan.views import (
 )
 
 LOG_BYTES = 2048
+NOT_READ = ManifestFact("Unreachable", message="the store was not asked")
 UNASKED = RunFact("Unreachable", message="the store was not asked")
 
 
@@ -82,7 +83,7 @@ class Observer:
     ) -> VersionObserved:
         """Return the world of one ModelVersion."""
         spec, artifact = version.spec, version.spec.artifact
-        manifest: ManifestFact | None = None
+        manifest = NOT_READ
         if version_needs(version):
             place = (artifact.store_name, key.namespace, spec.model_name, spec.version)
             manifest = await self.stores.manifest(*place, artifact.manifest_digest)
@@ -141,12 +142,12 @@ class Observer:
 
     async def _training_manifest(
         self, key: Key, training: ModelTraining, needs: TrainingNeeds
-    ) -> ManifestFact | None:
-        if needs.manifest is None:
-            return None
-        spec = training.spec
-        place = (spec.store_name, key.namespace, spec.model_name)
-        return await self.stores.manifest(*place, *needs.manifest)
+    ) -> ManifestFact:
+        spec, status = training.spec, training.status
+        if not needs.manifest or status.version is None:
+            return NOT_READ
+        place = (spec.store_name, key.namespace, spec.model_name, status.version)
+        return await self.stores.manifest(*place, status.manifest_digest or "")
 
     async def _run(self, key: Key, training: ModelTraining) -> RunFact:
         spec = training.spec

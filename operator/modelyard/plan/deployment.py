@@ -19,7 +19,7 @@ from modelyard.plan.core import Plan, Refusal
 from modelyard.plan.draft import Draft
 from modelyard.plan.observed import DeploymentObserved
 from modelyard.plan.revision import block_of, served
-from modelyard.plan.rollout import Broken, Loading, Proved, judge_canary
+from modelyard.plan.rollout import Broken, Proved, judge_canary
 from modelyard.plan.serving import effects
 from modelyard.plan.serving_status import with_serving
 
@@ -179,13 +179,12 @@ def _advance(
     observed: DeploymentObserved,
 ) -> DeploymentDraft:
     age = seconds_since(canary.since, draft.now)
-    match judge_canary(deployment, canary, observed, age):
-        case Proved():
-            return _promote(draft, canary)
-        case Broken(reason, message):
-            return _block(draft, canary, reason, message)
-        case Loading(obstacle):
-            return draft.set(message=bounded(obstacle) or None)
+    outcome = judge_canary(deployment, canary, observed, age)
+    if isinstance(outcome, Proved):
+        return _promote(draft, canary)
+    if isinstance(outcome, Broken):
+        return _block(draft, canary, outcome.reason, outcome.message)
+    return draft.set(message=bounded(outcome.obstacle) or None)
 
 
 def _promote(draft: DeploymentDraft, canary: ServedVersion) -> DeploymentDraft:

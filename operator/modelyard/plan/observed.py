@@ -82,6 +82,11 @@ class ManifestFact:
     digest: str = ""
     message: str = ""
 
+    @property
+    def found(self) -> Manifest | None:
+        """The manifest, if it is the expected one and all its files are there."""
+        return self.manifest if self.state == "Found" else None
+
 
 @dataclass(frozen=True, slots=True)
 class RunFact:
@@ -127,7 +132,8 @@ class TrainingObserved:
     progress: ProgressFact | None = None
     log_tail: str = ""
     """End of the failed pod's log, if it was needed and could be read."""
-    manifest: ManifestFact | None = None
+    manifest: ManifestFact = ManifestFact("Unreachable")
+    """What stands at the recorded version, if it was asked for."""
     run: RunFact = RunFact("Unreachable")
     """What the training has published, if its last pod cannot tell or it is being deleted."""
     taken_over: bool = False
@@ -139,8 +145,8 @@ class TrainingObserved:
 class TrainingNeeds:
     """Facts beyond the watch caches that planning a training needs now."""
 
-    manifest: tuple[int, str] | None = None
-    """Version number and expected digest of the manifest to read."""
+    manifest: bool = False
+    """Whether the manifest of the recorded version must be read."""
     run: bool = False
     """Whether the store must be asked what the training published: its last pod cannot tell."""
     guard: bool = False
@@ -160,8 +166,8 @@ class VersionObserved:
     """The world of one ModelVersion."""
 
     store: StoreSettings | None = None
-    manifest: ManifestFact | None = None
-    """Present only when `version_needs` asked for it."""
+    manifest: ManifestFact = ManifestFact("Unreachable")
+    """What the store says of it, if `version_needs` asked."""
     used_by: tuple[str, ...] = ()
     """ModelDeployments that name, serve, or load this version, sorted."""
     refusal: Refusal | None = None

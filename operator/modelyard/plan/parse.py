@@ -77,7 +77,7 @@ def _parse(model: type[Resource], raw: Json) -> Resource | Unreadable:
             kind=model.__name__,
             metadata=ObjectMeta.model_validate(raw["metadata"]),
             message=_readable(error),
-            status=dict(raw.get("status") or {}),
+            status=dict(raw.get("status", {})),
         )
 
 

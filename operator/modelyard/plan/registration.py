@@ -43,15 +43,16 @@ def plan_registration(
 ) -> Plan:
     """Decide on the recorded version by its manifest."""
     fact = observed.manifest
-    if fact is None:
-        return draft.plan(requeue_after=STORE_RETRY_SECONDS)
     if fact.state == "Unreachable":
         return _unreachable(draft, fact)
-    problem = _problem(training, fact)
-    if problem or fact.manifest is None:
-        failure = failed(FailureCategory.STORE_ERROR, problem)
-        return after_failure(training, draft, failure, None).plan()
-    return _verdict(training, draft, observed, fact.manifest)
+    manifest = fact.found
+    if manifest is None:
+        said = f"The trainer announced version {training.status.version}, but its manifest is"
+        return _lost(training, draft, f"{said} {fact.state}: {fact.message}")
+    foreign = _foreign(training, manifest)
+    if foreign:
+        return _lost(training, draft, foreign)
+    return _verdict(training, draft, observed, manifest)
 
 
 def _unreachable(draft: TrainingDraft, fact: ManifestFact) -> Plan:
@@ -63,16 +64,17 @@ def _unreachable(draft: TrainingDraft, fact: ManifestFact) -> Plan:
     return draft.judge(waiting).plan(requeue_after=STORE_RETRY_SECONDS)
 
 
-def _problem(training: ModelTraining, fact: ManifestFact) -> str:
-    """Say what is wrong with the manifest, empty if it is what the trainer announced."""
-    version = training.status.version
-    if fact.state != "Found" or fact.manifest is None:
-        said = f"The trainer announced version {version}, but its manifest is {fact.state}"
-        return f"{said}: {fact.message}" if fact.message else f"{said}."
-    expected = (training.metadata.uid, training.metadata.namespace, training.spec.model_name)
-    manifest = fact.manifest
-    found = (manifest.source.uid, manifest.namespace, manifest.model_name)
-    if found != expected or manifest.version != version:
+def _lost(training: ModelTraining, draft: TrainingDraft, problem: str) -> Plan:
+    failure = failed(FailureCategory.STORE_ERROR, problem)
+    return after_failure(training, draft, failure, None).plan()
+
+
+def _foreign(training: ModelTraining, manifest: Manifest) -> str:
+    """Say whose manifest it is, empty if it is the one that the trainer announced."""
+    meta, version = training.metadata, training.status.version
+    expected = (meta.uid, meta.namespace, training.spec.model_name, version)
+    found = (manifest.source.uid, manifest.namespace, manifest.model_name, manifest.version)
+    if found != expected:
         return (
             f"The manifest of version {version} belongs to version {manifest.version} of training "
             f"{manifest.source.name} and model {manifest.namespace}/{manifest.model_name}."
@@ -91,7 +93,7 @@ def _verdict(
     if evaluation.verdict == "Failed":
         return _rejected(draft, evaluation)
     pod = next((p for p in observed.pods if p.attempt == draft.status.attempt), None)
-    child = model_version(training, manifest, training.status.manifest_digest or "", pod)
+    child = model_version(training, manifest, observed.manifest.digest, pod)
     return _registered(training, draft, manifest).plan(Create(child, IDENTITY))
 
 

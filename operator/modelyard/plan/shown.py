@@ -36,12 +36,12 @@ def short_digest(digest: str) -> str:
 
 
 def sized(count: int) -> str:
-    """Return a number of bytes in the unit that leaves it short.
+    """Return a number of bytes, 1 or more, in the unit that leaves it short.
 
     >>> sized(900), sized(1536), sized(5 * 1024**4)
     ('900B', '1.5KiB', '5TiB')
     """
-    power = min((count.bit_length() - 1) // 10, len(UNITS) - 1) if count else 0
+    power = min((count.bit_length() - 1) // 10, len(UNITS) - 1)
     return rounded(Decimal(count) / STEP**power) + UNITS[power]
 
 

@@ -18,7 +18,7 @@ from modelyard.plan.attempts import (
 )
 from modelyard.plan.conditions import no, state, unknown
 from modelyard.plan.core import Create, Delete, Plan
-from modelyard.plan.failure import TRAINER, Done, Failed, Interrupted, ending_of, published
+from modelyard.plan.failure import TRAINER, Done, Interrupted, ending_of, published
 from modelyard.plan.manifests.job import training_job
 from modelyard.plan.observed import JobView, PodView, TrainingObserved
 from modelyard.plan.pods import obstacle
@@ -109,15 +109,13 @@ def delete_job(namespace: str, job: JobView) -> Delete:
 def _conclude(
     training: ModelTraining, draft: TrainingDraft, observed: TrainingObserved, pod: PodView | None
 ) -> Plan:
-    ending = ending_of(pod)
-    match published(observed.run) or ending:
-        case Done() as done:
-            return record_result(training, draft, done, pod).plan()
-        case Failed() as failure:
-            failure = replace(failure, log_tail=observed.log_tail or failure.log_tail)
-            return after_failure(training, draft, failure, pod).plan()
-        case Interrupted() as interrupted:
-            return after_interruption(training, draft, interrupted).plan()
+    ending = published(observed.run) or ending_of(pod)
+    if isinstance(ending, Done):
+        return record_result(training, draft, ending, pod).plan()
+    if isinstance(ending, Interrupted):
+        return after_interruption(training, draft, ending).plan()
+    ending = replace(ending, log_tail=observed.log_tail or ending.log_tail)
+    return after_failure(training, draft, ending, pod).plan()
 
 
 def _stopping(draft: TrainingDraft, pod: PodView | None) -> TrainingDraft:

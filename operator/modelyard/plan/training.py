@@ -48,8 +48,8 @@ def training_needs(
         return TrainingNeeds(run=quiet, guard=quiet, live=quiet)
     if terminal(training) or status.attempt == 0:
         return TrainingNeeds()
-    if status.version is not None and status.manifest_digest is not None:
-        return TrainingNeeds(manifest=(status.version, status.manifest_digest))
+    if status.version is not None:
+        return TrainingNeeds(manifest=True)
     return _attempt_needs(training, jobs, pods)
 
 

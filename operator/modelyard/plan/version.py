@@ -7,6 +7,7 @@ names, serves or loads it; then the artifact goes first and the object last.
 from datetime import datetime
 
 from modelyard.api import names
+from modelyard.api.manifest import Manifest
 from modelyard.api.reasons import ConditionType, Reason
 from modelyard.api.version import ModelVersion, ModelVersionStatus, VersionPhase
 from modelyard.plan.acceptance import store_missing
@@ -22,6 +23,8 @@ SERVING_SIGNATURE = "serving_default"
 STORE_RETRY_SECONDS = 15.0
 RECHECK_SECONDS = 300.0
 MAX_USERS = 64
+_NOT_OURS = {"Mismatch": Reason.DIGEST_MISMATCH, "Missing": Reason.MANIFEST_MISSING}
+"""States of a manifest by which nothing may be removed."""
 
 
 def version_needs(version: ModelVersion) -> bool:
@@ -81,8 +84,6 @@ def _plan_verification(
         text = store_missing(version.spec.artifact.store_name)
         draft = draft.set(phase=VersionPhase.PENDING)
         return draft.judge(unknown(ConditionType.COMMITTED, Reason.STORE_NOT_FOUND, text)).plan()
-    if observed.manifest is None:
-        return draft.plan(requeue_after=STORE_RETRY_SECONDS)
     return _verified(version, draft, observed.manifest)
 
 
@@ -102,15 +103,17 @@ def _verified(version: ModelVersion, draft: VersionDraft, fact: ManifestFact) ->
                 no(ConditionType.SERVABLE, Reason.MANIFEST_MISSING, text),
             )
             return draft.plan(requeue_after=RECHECK_SECONDS)
-    problem = _mismatch(version, fact)
-    return _quarantined(draft, problem) if problem else _ready(draft, fact)
+    manifest = fact.found
+    if manifest is None:
+        text = f"The artifact does not match its manifest ({fact.state}): {fact.message}"
+        return _quarantined(draft, text)
+    problem = _mismatch(version, manifest)
+    return _quarantined(draft, problem) if problem else _ready(draft, manifest)
 
 
-def _mismatch(version: ModelVersion, fact: ManifestFact) -> str:
-    """Say how the store differs from the spec, empty if it does not."""
-    if fact.state != "Found" or fact.manifest is None:
-        return fact.message or f"The artifact does not match its manifest ({fact.state})."
-    spec, manifest = version.spec, fact.manifest
+def _mismatch(version: ModelVersion, manifest: Manifest) -> str:
+    """Say how the manifest differs from the spec, empty if it does not."""
+    spec = version.spec
     place = f"{version.metadata.namespace}/{spec.model_name}/{spec.version}/"
     found = f"{manifest.namespace}/{manifest.model_name}/{manifest.version}/"
     if spec.artifact.path != place or found != place:
@@ -130,25 +133,25 @@ def _quarantined(draft: VersionDraft, problem: str) -> Plan:
     return draft.plan(requeue_after=RECHECK_SECONDS)
 
 
-def _ready(draft: VersionDraft, fact: ManifestFact) -> Plan:
-    files = len(fact.manifest.files) if fact.manifest else 0
+def _ready(draft: VersionDraft, manifest: Manifest) -> Plan:
+    files = len(manifest.files)
     return (
         draft.set(phase=VersionPhase.READY)
         .judge(
             yes(ConditionType.COMMITTED, Reason.MANIFEST_WRITTEN, "The manifest is committed."),
             yes(ConditionType.VERIFIED, Reason.DIGESTS_MATCH, f"All {files} files are in place."),
-            _servable(fact),
+            _servable(manifest),
         )
         .plan()
     )
 
 
-def _servable(fact: ManifestFact) -> Judgement:
-    signatures = [s.name for s in fact.manifest.signatures] if fact.manifest else []
+def _servable(manifest: Manifest) -> Judgement:
+    signatures = [signature.name for signature in manifest.signatures]
     if SERVING_SIGNATURE in signatures:
         return yes(ConditionType.SERVABLE, Reason.SIGNATURE_FOUND, f"It has {SERVING_SIGNATURE}.")
     text = (
-        f"The SavedModel has the signatures {', '.join(signatures) or '(none)'}, and a server "
+        f"The SavedModel has the signatures {', '.join(signatures)}, and a server "
         f"needs {SERVING_SIGNATURE}: export it with that signature."
     )
     return no(ConditionType.SERVABLE, Reason.SIGNATURE_MISSING, text)
@@ -174,20 +177,19 @@ def _deletion_refusal(version: ModelVersion, observed: VersionObserved) -> Judge
     if observed.store is None:
         text = store_missing(version.spec.artifact.store_name)
         return unknown(kind, Reason.STORE_NOT_FOUND, text)
-    if fact is None or fact.state == "Unreachable":
-        text = f"The artifact is removed once the store answers. {fact.message if fact else ''}"
+    if fact.state == "Unreachable":
+        text = f"The artifact is removed once the store answers. {fact.message}"
         return unknown(kind, Reason.STORE_UNREACHABLE, text.strip())
     return None
 
 
-def _removal(version: ModelVersion, fact: ManifestFact | None) -> Plan:
+def _removal(version: ModelVersion, fact: ManifestFact) -> Plan:
     """Remove the artifact by its manifest; files under another manifest are not ours to remove."""
     spec = version.spec
     digest = spec.artifact.manifest_digest
-    if fact is not None and fact.state in {"Mismatch", "Missing"}:
+    if fact.state in _NOT_OURS:
         text = f"The files of {spec.model_name} version {spec.version} were left: {fact.message}"
-        found = fact.state == "Mismatch"
-        reason = Reason.DIGEST_MISMATCH if found else Reason.MANIFEST_MISSING
+        reason = _NOT_OURS[fact.state]
         event = Event("Warning", reason.value, bounded(text))
         return Plan(remove_finalizer=names.FINALIZER_ARTIFACT, events=(event,))
     artifact = RemoveArtifact(

@@ -92,12 +92,6 @@ def test_a_store_that_is_away_only_delays():
     assert judged(done, "Complete") == "True/Succeeded"
 
 
-def test_a_manifest_that_was_not_read_yet_changes_nothing():
-    _, plan = step(None, step(ManifestFact("Unreachable"))[0])
-    assert plan.empty
-    assert plan.requeue_after
-
-
 @pytest.mark.parametrize(
     "fact",
     [

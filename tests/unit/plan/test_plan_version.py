@@ -65,7 +65,6 @@ OUTCOMES = [
     (ManifestFact("Unreachable"), "Verifying", "Verified", "Unknown/StoreUnreachable"),
     (found(namespace="other"), "Quarantined", "Verified", "False/DigestMismatch"),
     (found(version=4), "Quarantined", "Verified", "False/DigestMismatch"),
-    (None, "Pending", "Verified", "Unknown/Pending"),
 ]
 
 
@@ -136,7 +135,7 @@ def test_files_under_another_manifest_are_not_ours_to_remove(state):
     ("observed", "expected"),
     [
         ({"manifest": ManifestFact("Unreachable")}, "Unknown/StoreUnreachable"),
-        ({"manifest": None}, "Unknown/StoreUnreachable"),
+        ({}, "Unknown/StoreUnreachable"),
         ({"store": None}, "Unknown/StoreNotFound"),
         (
             {"refusal": Refusal(Reason.FORBIDDEN, "403"), "manifest": found()},
