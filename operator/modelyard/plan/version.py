@@ -107,19 +107,33 @@ def _verified(version: ModelVersion, draft: VersionDraft, fact: ManifestFact) ->
     if manifest is None:
         text = f"The artifact does not match its manifest ({fact.state}): {fact.message}"
         return _quarantined(draft, text)
-    problem = _mismatch(version, manifest)
+    problem = _misplaced(version) or _mismatch(version, manifest)
     return _quarantined(draft, problem) if problem else _ready(draft, manifest)
+
+
+def _misplaced(version: ModelVersion) -> str:
+    """Say how name and path contradict the version's place in the store, empty if they do not.
+
+    One place has one object: a second one of another name would remove the first one's files.
+    """
+    meta, spec = version.metadata, version.spec
+    name = names.version_name(spec.model_name, spec.version)
+    place = f"{meta.namespace}/{spec.model_name}/{spec.version}/"
+    if (meta.name, spec.artifact.path) != (name, place):
+        return (
+            f"Version {spec.version} of {spec.model_name} is called {name} and lies at {place}; "
+            f"this object is called {meta.name} and says {spec.artifact.path}. Delete it."
+        )
+    return ""
 
 
 def _mismatch(version: ModelVersion, manifest: Manifest) -> str:
     """Say how the manifest differs from the spec, empty if it does not."""
-    spec = version.spec
-    place = f"{version.metadata.namespace}/{spec.model_name}/{spec.version}/"
     found = f"{manifest.namespace}/{manifest.model_name}/{manifest.version}/"
-    if spec.artifact.path != place or found != place:
+    if found != version.spec.artifact.path:
         return (
-            f"The object stands for {place}, spec.artifact.path says {spec.artifact.path}, and the "
-            f"manifest was written for {found}: all three must be equal."
+            f"spec.artifact.path says {version.spec.artifact.path}, and the manifest was written "
+            f"for {found}: both must be equal."
         )
     return ""
 
@@ -184,12 +198,13 @@ def _deletion_refusal(version: ModelVersion, observed: VersionObserved) -> Judge
 
 
 def _removal(version: ModelVersion, fact: ManifestFact) -> Plan:
-    """Remove the artifact by its manifest; files under another manifest are not ours to remove."""
+    """Remove the artifact by its manifest; the files of another object are not ours to remove."""
     spec = version.spec
-    digest = spec.artifact.manifest_digest
-    if fact.state in _NOT_OURS:
-        text = f"The files of {spec.model_name} version {spec.version} were left: {fact.message}"
-        reason = _NOT_OURS[fact.state]
+    digest, misplaced = spec.artifact.manifest_digest, _misplaced(version)
+    if misplaced or fact.state in _NOT_OURS:
+        why = misplaced or fact.message
+        text = f"The files of {spec.model_name} version {spec.version} were left. {why}".strip()
+        reason = _NOT_OURS.get(fact.state, Reason.DIGEST_MISMATCH)
         event = Event("Warning", reason.value, bounded(text))
         return Plan(remove_finalizer=names.FINALIZER_ARTIFACT, events=(event,))
     artifact = RemoveArtifact(

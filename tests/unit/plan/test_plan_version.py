@@ -87,6 +87,16 @@ def test_an_artifact_of_another_namespace_is_never_served():
     assert judged(after, "Verified") == "False/DigestMismatch"
 
 
+def test_a_second_object_for_the_same_files_is_neither_served_nor_may_it_remove_them():
+    namesake = {"name": "digits-v03"}
+    after, _ = step(fresh(meta=namesake), manifest=found())
+    assert judged(after, "Verified") == "False/DigestMismatch"
+    _, plan = step(make_version(meta={**namesake, **DELETING}), manifest=found())
+    assert plan.actions == ()
+    assert plan.remove_finalizer == names.FINALIZER_ARTIFACT
+    assert "digits-v3" in plan.events[0].message
+
+
 def test_a_model_without_the_serving_signature_is_not_servable():
     other = [s.dump() for s in found().manifest.signatures]
     other[0]["name"] = "train"
