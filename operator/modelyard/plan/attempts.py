@@ -141,7 +141,7 @@ def _failure_status(attempt: int, failure: Failed, pod: PodView | None) -> Failu
         attempt=attempt,
         exit_code=failure.exit_code,
         pod_name=bounded(pod.name, 256) if pod else None,
-        node_name=bounded(pod.node_name, 256) if pod and pod.node_name else None,
+        node_name=bounded(pod.node_name, 256) if pod else None,
         message=bounded(failure.message),
         hint=bounded(failure.hint),
         log_tail=failure.log_tail[-MAX_LOG_TAIL:] or None,

@@ -18,7 +18,7 @@ from modelyard.api.reasons import ConditionType, Reason
 from modelyard.api.training import ModelTraining
 from modelyard.api.version import ModelVersion
 from modelyard.plan.clock import timestamp
-from modelyard.plan.conditions import TYPES, complete
+from modelyard.plan.conditions import TYPES, bounded, complete
 from modelyard.plan.core import Event, Plan
 
 Json = dict[str, Any]
@@ -76,18 +76,20 @@ def _parse(model: type[Resource], raw: Json) -> Resource | Unreadable:
         return Unreadable(
             kind=model.__name__,
             metadata=ObjectMeta.model_validate(raw["metadata"]),
-            message=_readable(error),
+            message=_readable(model, error),
             status=dict(raw.get("status", {})),
         )
 
 
-def _readable(error: ValidationError) -> str:
+def _readable(model: type[BaseModel], error: ValidationError) -> str:
     """Turn pydantic's report into one line: `spec.recipe.epochs: … (got 0)`."""
     problems = error.errors(include_url=False, include_context=False)
     lines = [_problem(tuple(problem["loc"]), problem) for problem in problems[:_MOST_PROBLEMS]]
     if len(problems) > _MOST_PROBLEMS:
         lines.append(f"and {len(problems) - _MOST_PROBLEMS} more")
-    return ("; ".join(lines) + ". Delete the object and create a corrected one.")[:1024]
+    mutable = model is ModelDeployment
+    remedy = "Correct the spec." if mutable else "Delete the object and create a corrected one."
+    return bounded("; ".join(lines) + f". {remedy}")
 
 
 def _problem(location: tuple[int | str, ...], problem: Any) -> str:
@@ -135,5 +137,5 @@ def _let_go(resource: Unreadable) -> Plan:
         "find them below <prefix><namespace>/<model>/."
     )
     return Plan(
-        remove_finalizer=held, events=(Event("Warning", Reason.INVALID_SPEC, message[:1024]),)
+        remove_finalizer=held, events=(Event("Warning", Reason.INVALID_SPEC, bounded(message)),)
     )

@@ -44,6 +44,13 @@ def test_an_invalid_spec_names_field_and_value():
     assert "Delete the object" in parsed.message
 
 
+def test_a_spec_that_can_be_corrected_is_not_to_be_deleted():
+    raw = make_deployment().model_dump(mode="json", by_alias=True, exclude_none=True)
+    parsed = parse_deployment({**raw, "spec": {**raw["spec"], "replicas": -1}})
+    assert isinstance(parsed, Unreadable)
+    assert parsed.message.endswith("(got -1). Correct the spec.")
+
+
 def test_many_problems_are_counted_and_the_message_is_bounded():
     parsed = parse_training(raw_training(data=[{"name": "!" * 5000} for _ in range(9)]))
     assert isinstance(parsed, Unreadable)
