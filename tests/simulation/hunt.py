@@ -1,14 +1,20 @@
 """Schedules by seed: `python -m tests.simulation.hunt FIRST LAST` stops at the first failure."""
 
+import os
 import random
 import sys
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 
+from tests.simulation.branches import Branches, Way
 from tests.simulation.schedule import Outcome, Schedule
 
 SHOWN = 40
+PORTION = 250
+"""Schedules that a process runs before it reports; functions are traced anew in each."""
 
 
 class FoundError(AssertionError):
@@ -24,6 +30,7 @@ class Tally:
     mix: Counter[str] = field(default_factory=Counter)
     reconciles: int = 0
     writes: int = 0
+    taken: set[Way] = field(default_factory=set)
 
     def add(self, outcome: Outcome) -> None:
         self.steps.append(outcome.steps)
@@ -31,6 +38,14 @@ class Tally:
         self.mix += outcome.faults
         self.reconciles += outcome.reconciles
         self.writes += outcome.writes
+
+    def join(self, other: "Tally") -> None:
+        self.steps += other.steps
+        self.faults += other.faults
+        self.mix += other.mix
+        self.reconciles += other.reconciles
+        self.writes += other.writes
+        self.taken |= other.taken
 
     def __str__(self) -> str:
         mix = ", ".join(f"{name} {count}" for name, count in self.mix.most_common())
@@ -56,6 +71,25 @@ def run_seed(seed: int) -> Outcome:
             f"seed {seed}, step {len(schedule.trace)}: {type(error).__name__}: {error}\n  {steps}\n"
             f"again: python -m tests.simulation.hunt {seed} {seed + 1}"
         ) from error
+
+
+def run_portion(first: int, last: int) -> Tally:
+    """Run the schedules of some seeds, and note which branches of the planners they take."""
+    tally = Tally()
+    with Branches() as branches:
+        for seed in range(first, last):
+            tally.add(run_seed(seed))
+    tally.taken = branches.taken
+    return tally
+
+
+def run_all(first: int, last: int) -> Tally:
+    """Run the schedules of many seeds on all processors."""
+    tally, bounds = Tally(), [*range(first, last, PORTION), last]
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for portion in pool.map(run_portion, *zip(*pairwise(bounds), strict=True)):
+            tally.join(portion)
+    return tally
 
 
 def main(first: int, last: int) -> int:

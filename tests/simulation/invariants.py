@@ -4,16 +4,16 @@ The checks look at the true state of the model, never at what the operator belie
 """
 
 from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from modelyard.api import names
-from modelyard.api.training import ModelTraining
 from modelyard.kube.kinds import ROOT_NAMES, Key, Raw, key_of
 from modelyard.plan.clock import seconds_since
 from modelyard.plan.conditions import TYPES
 from tests.simulation.model import ApiModel
-from tests.simulation.nodes import Nodes, finished
+from tests.simulation.nodes import Nodes, condition, finished, is_true
 from tests.simulation.shelf import Place, Shelf
 from tests.simulation.twin import ACTOR
 
@@ -30,15 +30,6 @@ def require(holds: bool, text: str) -> None:
         raise ViolationError(text)
 
 
-def condition(raw: Raw, kind: str) -> Raw:
-    conditions = (raw.get("status") or {}).get("conditions") or []
-    return next((c for c in conditions if c["type"] == kind), {"status": "", "reason": ""})
-
-
-def is_true(raw: Raw, kind: str) -> bool:
-    return bool(condition(raw, kind)["status"] == "True")
-
-
 def terminal(raw: Raw) -> bool:
     return is_true(raw, "Complete") or is_true(raw, "Failed")
 
@@ -50,16 +41,16 @@ def role(raw: Raw, name: str) -> Raw:
 class Invariants:
     """The checks, hooked into the model and the shelf."""
 
-    def __init__(self, api: ApiModel, shelf: Shelf, nodes: Nodes) -> None:
-        self.api, self.shelf, self.nodes = api, shelf, nodes
+    def __init__(self, api: ApiModel, shelf: Shelf, nodes: Nodes, away: Callable[[], bool]) -> None:
+        self.api, self.shelf, self.nodes, self.away = api, shelf, nodes, away
         self.roots: set[str] = set()
         self.proved: set[tuple[str, str]] = set()
         self.edited: set[str] = set()
         self.verbs: Counter[str] = Counter()
-        self.strangers: set[str] = set()
-        """Trainings that no store of the operator can hold, or that nobody can understand."""
+        self.strange: set[str] = set()
+        """Versions that somebody made by hand."""
         self.left: set[str] = set()
-        """Trainings that went while their store was away."""
+        """Trainings that went while their store was away, or whose finalizer somebody took."""
         api.hook = self.wrote
         shelf.judge = self.removes
 
@@ -138,13 +129,15 @@ class Invariants:
     def _status_modeltraining(self, before: Raw, after: Raw) -> None:
         self._status(before, after)
         old, new = before.get("status") or {}, after["status"]
+        if condition(after, "Accepted")["reason"] == "InvalidSpec":
+            return
         step = new.get("attempt", 0) - old.get("attempt", 0)
         require(step in (0, 1), f"the attempt went from {old.get('attempt')} by {step}")
         require(not (is_true(after, "Complete") and is_true(after, "Failed")), "both ends")
-        spec = ModelTraining.model_validate(after).spec
+        spec = after["spec"]
         retries, interruptions = new.get("retries", 0), new.get("interruptionCount", 0)
-        require(retries <= spec.max_retries, "more retries than allowed")
-        require(interruptions <= spec.max_interruptions + 1, "more interruptions than allowed")
+        require(retries <= spec["maxRetries"], "more retries than allowed")
+        require(interruptions <= spec["maxInterruptions"] + 1, "more interruptions than allowed")
         require(new["attempt"] <= 1 + retries + interruptions, "an attempt without a cause")
         if terminal(before):
             kept = ("phase", "attempt", "version", "retries", "modelVersionName", "completionTime")
@@ -162,7 +155,7 @@ class Invariants:
         if manifest is None:
             require(place in self.shelf.tombstones, "registered what was never committed")
             return
-        value = next(m.value for m in manifest.metrics if m.name == "accuracy")
+        value = next((m.value for m in manifest.metrics if m.name == "accuracy"), "0")
         require(Decimal(value) >= GATE, f"a model with accuracy {value} passed the gate")
 
     def _create_modelversion(self, _: Raw | None, after: Raw) -> None:
@@ -181,11 +174,18 @@ class Invariants:
         uid, held = training["metadata"]["uid"], condition(training, "Accepted")
         if uid in self.shelf.closed:
             return
-        away = self.shelf.down or self.shelf.stuck or uid in self.strangers
-        require(away and held["status"] == "False", "I5: let go before the run was removed")
+        refused = self.away() and held["status"] == "False"
+        require(refused, "I5: let go before the run was removed")
         waited = seconds_since(held["lastTransitionTime"], self.api.clock())
         require(waited >= PATIENCE, f"I5: let go after {waited} seconds of trying")
         self.left.add(uid)
+
+    def unguarded(self, raw: Raw) -> None:
+        """Excuse what an object leaves that is deleted without a finalizer of ours."""
+        ours = {names.FINALIZER_RUN_DATA, names.FINALIZER_ARTIFACT}
+        if not ours & set(raw["metadata"].get("finalizers") or ()):
+            source = raw["spec"].get("source", {}).get("training", {})
+            self.left |= {raw["metadata"]["uid"], source.get("uid", "")}
 
     def _remove_modeltraining(self, before: Raw, _: Raw | None) -> None:
         uid = before["metadata"]["uid"]
@@ -197,6 +197,8 @@ class Invariants:
 
     def _remove_modelversion(self, before: Raw, _: Raw | None) -> None:
         spec = before["spec"]
+        if before["metadata"]["name"] != names.version_name(spec["modelName"], spec["version"]):
+            return  # a second object for files that the first one guards
         place = (before["metadata"]["namespace"], spec["modelName"], spec["version"])
         held = self.shelf.holds(*place, spec["artifact"]["manifestDigest"])
         require(not held, "I5: a version was let go before its artifact was removed")

@@ -14,14 +14,18 @@ from modelyard.api.run import ProgressReport
 from modelyard.api.training import MetricValue
 from modelyard.kube.kinds import Key, Raw, key_of
 from modelyard.plan.observed import SentinelFact
-from tests.builders import result_text
+from tests.builders import OTHER_DIGEST, result_text
 from tests.simulation.model import ApiModel
 from tests.simulation.shelf import Shelf
 
 STEPS = 100
+LOADED = 15
+"""Steps, as the simulation counts them, until a trainer has read its data."""
+MOST_RESTARTS = 6
 ENDINGS = {
     "done": 40,
-    "no-result": 4,
+    "half": 4,
+    "foreign": 2,
     "published, exit-1": 5,
     "published, exit-143": 3,
     "published, lost": 4,
@@ -35,7 +39,36 @@ ENDINGS = {
     "disrupted": 8,
     "lost": 6,
 }
+SIGNATURE = {"inputs": [], "outputs": [], "name": "other"}
+MODELS: tuple[dict[str, Any], ...] = (
+    *({},) * 12,
+    {"accuracy": "0.5"},
+    {"accuracy": "0.5"},
+    {"goldenSet": None},
+    {"signatures": [SIGNATURE]},
+    {"metrics": []},
+)
+"""How manifests differ; most have a good model."""
+
+LONG = "It went wrong. " * 60
+LAST_WORDS = (
+    "",
+    "Traceback",
+    result_text(exit_code=1, version=None, manifest_digest=None, last_step=None),
+    result_text(exit_code=1, version=None, manifest_digest=None, message=LONG, hint=LONG),
+    result_text(exit_code=1, version=None, manifest_digest=None, category="StoreError"),
+)
+HALF_RESULTS = ("bye", result_text(version=None), result_text(manifest_digest=None))
 WAITS = ("ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "ContainerCreating")
+
+
+def condition(raw: Raw, kind: str) -> Raw:
+    conditions = (raw.get("status") or {}).get("conditions") or []
+    return next((c for c in conditions if c["type"] == kind), {"status": "", "reason": ""})
+
+
+def is_true(raw: Raw, kind: str) -> bool:
+    return bool(condition(raw, kind)["status"] == "True")
 
 
 def finished(pod: Raw) -> bool:
@@ -72,7 +105,7 @@ class Nodes:
 
     def job(self, job: Raw) -> None:
         """Let the Job controller look at a Job."""
-        if (job.get("status") or {}).get("conditions"):
+        if (job.get("status") or {}).get("conditions") or job["metadata"].get("deletionTimestamp"):
             return
         pods = self.pods_of(job["metadata"]["uid"])
         if not pods and job["metadata"]["uid"] not in self.begun:
@@ -83,6 +116,14 @@ class Nodes:
         elif all(finished(pod) for pod in pods):
             done = any(pod["status"]["phase"] == "Succeeded" for pod in pods)
             self._end_job(job, "Complete" if done else "Failed")
+
+    def late_pod(self) -> None:
+        """Let the Job controller create a pod of a Job whose deletion it has not seen."""
+        gone = [raw for verb, raw in self.api.logs["Job"] if verb == "DELETED"]
+        owned_ones = [raw for raw in gone if raw["metadata"].get("ownerReferences")]
+        if owned_ones:
+            job = self.random.choice(owned_ones)
+            self._new_pod(job, job["spec"]["template"])
 
     def _end_job(self, job: Raw, kind: str) -> None:
         condition = {"type": kind, "status": "True", "reason": "R", "message": ""}
@@ -128,7 +169,8 @@ class Nodes:
 
     def _schedule(self, pod: Raw) -> None:
         if self.kind or self.chance(0.8):
-            self.api.change("scheduler", key_of(pod), spec={"nodeName": "node-1"})
+            status = {**pod["status"], "conditions": []}
+            self.api.change("scheduler", key_of(pod), spec={"nodeName": "node-1"}, status=status)
             return
         reason = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
         self._status(pod, conditions=[reason])
@@ -173,22 +215,37 @@ class Nodes:
         ending = "done" if self.kind else self.random.choices(names_, weights)[0]
         if ending.startswith("published, "):
             self._commit(pod)
-        match ending.removeprefix("published, ").split("-"):
-            case ["done"]:
-                self._publish(pod)
-            case ["no", "result"]:
-                self._end(pod, 0, "bye")
-            case ["exit", code]:
-                self._end(pod, int(code), self.random.choice(("", "Traceback")))
-            case ["oom"]:
-                self._end(pod, 137, reason="OOMKilled")
-            case ["disrupted"]:
-                reason = {"type": "DisruptionTarget", "status": "True", "reason": "Preempted"}
-                self._status(pod, conditions=[reason])
-                self._end(self.api.get(key_of(pod)), 143)
-            case ["lost"]:
-                self.zombies.append(pod)
-                self.api.vanish("node-controller", key_of(pod))
+        name, _, code = ending.removeprefix("published, ").partition("-")
+        if code:
+            self._end(pod, int(code), self.random.choice(LAST_WORDS))
+        else:
+            getattr(self, f"_ends_{name}")(pod)
+
+    def _ends_half(self, pod: Raw) -> None:
+        """End well without saying what was published."""
+        self._end(pod, 0, self.random.choice(HALF_RESULTS))
+
+    def _ends_oom(self, pod: Raw) -> None:
+        self._end(pod, 137, reason="OOMKilled")
+
+    def _ends_disrupted(self, pod: Raw) -> None:
+        reason = {"type": "DisruptionTarget", "status": "True", "reason": "Preempted"}
+        self._status(pod, conditions=[reason])
+        self._end(self.api.get(key_of(pod)), 143)
+
+    def _ends_lost(self, pod: Raw) -> None:
+        """Let the API server forget a pod that goes on."""
+        self.zombies.append(pod)
+        self.api.vanish("node-controller", key_of(pod))
+
+    def _ends_foreign(self, pod: Raw) -> None:
+        """End as a program does that mistakes another training's version for its own."""
+        places = sorted(self.shelf.committed)
+        version, digest = 1, "sha256:" + "0" * 64
+        if places:
+            place = self.random.choice(places)
+            version, digest = place[2], self.shelf.at(place)[1]
+        self._end(pod, 0, result_text(version=version, manifest_digest=digest))
 
     def zombie(self) -> None:
         """Let a forgotten trainer try to publish."""
@@ -205,16 +262,13 @@ class Nodes:
             return None
         if training["metadata"]["uid"] != labels[names.LABEL_OWNER_UID]:
             return None
-        accuracy = "0.97" if self.kind or self.chance(0.85) else "0.5"
-        golden = self.kind or self.chance(0.9)
+        model = {} if self.kind else self.random.choice(MODELS)
         try:
-            return self.shelf.publish(
-                training, int(labels[names.LABEL_ATTEMPT]), accuracy, golden=golden
-            )
+            return self.shelf.publish(training, int(labels[names.LABEL_ATTEMPT]), model)
         except Retry:
             return None
 
-    def _publish(self, pod: Raw) -> None:
+    def _ends_done(self, pod: Raw) -> None:
         committed = self._commit(pod)
         if committed is None:
             text = result_text(
@@ -223,7 +277,15 @@ class Nodes:
             self._end(pod, 1, text)
             return
         version, digest = committed
-        self._end(pod, 0, result_text(version=version, manifest_digest=digest), "Completed")
+        step = self.steps.get(pod["metadata"]["uid"], 0)
+        measured = MetricValue(name="accuracy", value="0.97", step=step)
+        text = result_text(
+            version=version,
+            manifest_digest=digest,
+            metrics=(measured,) if step > 50 else (),
+            last_step=self.random.choice((None, step)),
+        )
+        self._end(pod, 0, text, "Completed")
 
     def report(self, pod: Raw) -> ProgressReport | None:
         """Answer a poll of a trainer's pod."""
@@ -233,12 +295,12 @@ class Nodes:
         late = self.random.choice(("Evaluating", "Exporting", "Publishing"))
         validated = MetricValue(name="val_accuracy", value="0.9", step=step)
         return ProgressReport(
-            phase="Fetching" if step == 0 else "Training" if step < STEPS else late,
+            phase="Fetching" if step < LOADED else "Training" if step < STEPS else late,
             attempt=int(pod["metadata"]["labels"][names.LABEL_ATTEMPT]),
             step=step,
-            total_steps=STEPS if step else 0,
+            total_steps=STEPS if step >= LOADED else 0,
             checkpoint_step=step // 20 * 20 or None,
-            examples_per_second="120" if step > 20 else None,
+            examples_per_second=self.random.choice(("120", "120000")) if step > 20 else None,
             resumed_from_step=self.random.choice((None, 10)),
             metrics=(validated,) if step > 50 else (),
         )
@@ -246,14 +308,18 @@ class Nodes:
     def deployment(self, workload: Raw) -> None:
         """Let the Deployment controller look at a Deployment."""
         wanted, pods = workload["spec"]["replicas"], self.pods_of(workload["metadata"]["uid"])
-        staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+        staying = [
+            pod
+            for pod in pods
+            if not pod["metadata"].get("deletionTimestamp") and not finished(pod)
+        ]
         for pod in staying[wanted:]:
             self.api.delete("deployment-controller", key_of(pod))
         template = workload["spec"]["template"]
         told = template["spec"]["initContainers"][0]["env"][0]["value"]
         for _ in range(wanted - len(staying)):
             self._new_pod(workload, template, {"serve": told})
-        ready = sum(bool(pod["status"].get("conditions")) for pod in staying[:wanted])
+        ready = sum(is_true(pod, "Ready") for pod in staying[:wanted])
         generation = workload["metadata"]["generation"]
         status = {"readyReplicas": ready, "observedGeneration": generation}
         self.api.change("deployment-controller", key_of(workload), status=status)
@@ -271,8 +337,15 @@ class Nodes:
             case "good":
                 flaky = not self.kind and self.chance(0.15)
                 ready = [] if flaky else [{"type": "Ready", "status": "True"}]
-                self._status(pod, phase="Running", podIP="10.0.0.2", conditions=ready)
-            case "golden":
+                fetched = {"name": "fetch", "state": {"terminated": {"exitCode": 0}}}
+                self._status(
+                    pod,
+                    phase="Running",
+                    podIP="10.0.0.2",
+                    conditions=ready,
+                    initContainerStatuses=[fetched],
+                )
+            case "golden" | "digest":
                 self._status(pod, phase="Running", podIP="10.0.0.2")
             case "crash":
                 self._crash(pod)
@@ -280,7 +353,11 @@ class Nodes:
     def _crash(self, pod: Raw) -> None:
         before = (pod["status"].get("containerStatuses") or [{}])[0].get("restartCount", 0)
         ended = {"terminated": {"exitCode": 139, "message": "segfault"}}
-        server = {"name": "server", "restartCount": before + 1, "lastState": ended}
+        server = {
+            "name": "server",
+            "restartCount": min(before + 1, MOST_RESTARTS),
+            "lastState": ended,
+        }
         self._status(pod, phase="Running", podIP="10.0.0.2", containerStatuses=[server])
 
     def verdict(self, digest: str) -> str:
@@ -288,7 +365,8 @@ class Nodes:
         if digest not in self.verdicts:
             draw = self.random.random()
             good = self.kind or draw < 0.7
-            self.verdicts[digest] = "good" if good else "golden" if draw < 0.85 else "crash"
+            bad = "golden" if draw < 0.8 else "digest" if draw < 0.85 else "crash"
+            self.verdicts[digest] = "good" if good else bad
         return self.verdicts[digest]
 
     def fact(self, pod: Raw) -> SentinelFact | None:
@@ -296,11 +374,12 @@ class Nodes:
         if pod["status"].get("phase") != "Running" or (not self.kind and self.chance(0.1)):
             return None
         digest = json.loads(pod["metadata"]["annotations"]["serve"])["manifestDigest"]
-        ready = bool(pod["status"].get("conditions"))
-        golden = "Passed" if ready else "Pending"
+        golden = "Passed" if is_true(pod, "Ready") else "Pending"
         if self.verdict(digest) == "golden":
             golden = "Failed"
-        return SentinelFact(pod["metadata"]["uid"], digest, golden)  # type: ignore[arg-type]
+        served = OTHER_DIGEST if self.verdict(digest) == "digest" else digest
+        said = self.random.choice(("", "The server is starting."))
+        return SentinelFact(pod["metadata"]["uid"], served, golden, said)  # type: ignore[arg-type]
 
     @property
     def now(self) -> datetime:

@@ -25,12 +25,13 @@ class Shelf:
     runs: dict[str, int] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
     latest: dict[str, int] = field(default_factory=dict)
+    tampered: set[Place] = field(default_factory=set)
     incomplete: set[Place] = field(default_factory=set)
     judge: Any = None
     """Told place and digest of each version before it goes."""
 
     def publish(
-        self, training: dict[str, Any], attempt: int, accuracy: str, *, golden: bool = True
+        self, training: dict[str, Any], attempt: int, changes: dict[str, Any]
     ) -> tuple[int, str]:
         """Commit a version of a training, once; a later attempt finds the first one's."""
         meta, model = training["metadata"], training["spec"]["modelName"]
@@ -39,23 +40,38 @@ class Shelf:
         self.latest[meta["uid"]] = attempt
         number = self.runs.get(meta["uid"])
         if number is None:
-            taken = [n for ns, m, n in (*self.committed, *self.tombstones) if m == model]
-            number = max(taken, default=0) + 1
+            number = self.next_number(meta["namespace"], model)
             source = {"name": meta["name"], "uid": meta["uid"], "attempt": attempt}
             manifest = make_manifest(
-                accuracy,
+                **changes,
                 namespace=meta["namespace"],
                 modelName=model,
                 source=source,
                 version=number,
-                **({} if golden else {"goldenSet": None}),
             )
             self.committed[meta["namespace"], model, number] = manifest
             self.runs[meta["uid"]] = number
         place = (meta["namespace"], model, number)
-        if place in self.tombstones:
+        if place not in self.committed:
             raise Retry("the number was given up")
         return number, digest_for(self.committed[place])
+
+    def next_number(self, namespace: str, model: str) -> int:
+        """Return the number that the next version of a model gets."""
+        decided = (*self.committed, *self.tombstones, *self.tampered)
+        return max((n for ns, m, n in decided if (ns, m) == (namespace, model)), default=0) + 1
+
+    def at(self, place: Place) -> tuple[Manifest, str]:
+        """Return the manifest of a version, and its digest."""
+        return self.committed[place], digest_for(self.committed[place])
+
+    def tamper(self, place: Place, *, lost: bool) -> None:
+        """Lose a manifest, or change it by hand."""
+        self.tampered.add(place)
+        manifest = self.committed.pop(place)
+        if not lost:
+            lineage = manifest.lineage.model_copy(update={"seed": 999})
+            self.committed[place] = manifest.model_copy(update={"lineage": lineage})
 
     async def published(
         self, store_name: str, namespace: str, model: str, training_uid: str
@@ -80,7 +96,7 @@ class Shelf:
             return ManifestFact("Tombstone")
         manifest = self.committed.get(place)
         if manifest is None:
-            return ManifestFact("Missing")
+            return ManifestFact("Missing", message="nothing was committed")
         if digest_for(manifest) != digest:
             return ManifestFact("Mismatch", message="another digest")
         if place in self.incomplete:

@@ -15,6 +15,7 @@ from modelyard.api.errors import Refused, Retry
 from modelyard.api.names import FIELD_MANAGER
 from modelyard.api.reasons import Reason
 from modelyard.api.run import ProgressReport
+from modelyard.api.store import StoreSettings
 from modelyard.handlers.observe import Observer
 from modelyard.handlers.references import affected, references
 from modelyard.kube.apply import Executor
@@ -38,6 +39,7 @@ from tests.simulation.model import ApiModel
 from tests.simulation.shelf import Shelf
 
 ACTOR = "operator"
+STORES = (STORE.model_copy(update={"name": "other"}), STORE)
 WATCHED = [kind.name for kind in (*CHILDREN, *ROOTS)]
 
 
@@ -107,6 +109,8 @@ class FakeClient:
         return [raw for raw in found if (raw["metadata"].get("labels") or {}).get(name) == value]
 
     async def log_tail(self, namespace: str, pod: str, container: str, limit: int) -> str:
+        if self.faults.errors or self.faults.refusals:
+            raise Retry("the log is gone")
         return "the end of the log"
 
     async def create(self, manifest: Raw) -> Raw:
@@ -163,6 +167,7 @@ class Twin:
         self.faults = Faults()
         self.client = FakeClient(api, self.faults)
         self.crashes = 0
+        self.stores: tuple[StoreSettings, ...] = STORES
         self.plans: list[tuple[Key, Plan]] = []
         self.start()
 
@@ -172,11 +177,10 @@ class Twin:
         self.polls = FakePolls()
         self.dirty: dict[Key, None] = {}
         self.timers: dict[Key, datetime] = {}
-        self.refusals: dict[Key, Refusal] = {}
         self.cursors = {kind: len(self.api.logs[kind]) for kind in WATCHED}
         self.cache.listen(self._notice)
         self.faults.clear()
-        config = OperatorConfig(stores=(STORE,))
+        config = OperatorConfig(stores=self.stores)
         observer: Any = Observer
         self.observer = observer(config, self.client, self.cache, self.shelf, self.polls)
         executor: Any = Executor
@@ -188,17 +192,8 @@ class Twin:
         """Do what the reconcile loop does with one key."""
         self.dirty.pop(key, None)
         self.timers.pop(key, None)
-        raw = self.cache.get(key)
-        if raw is None:
-            return "gone"
         try:
-            plan = self._plan(key, raw)
-            self.plans.append((key, plan))
-            now_or_never(self.executor.execute(raw, plan))
-        except Refused as refused:
-            self.refusals[key] = Refusal(refused.reason, str(refused))
-            self._later(key, 1)
-            return "refused"
+            return self._reconcile(key)
         except Retry:
             self._later(key, 1)
             return "retry"
@@ -206,11 +201,32 @@ class Twin:
             self.crashes += 1
             self.start()
             return "crashed"
+
+    def _reconcile(self, key: Key) -> str:
+        """Execute one plan; a refusal is answered by one more, and tried again later."""
+        try:
+            plan = self._execute(key, None)
+        except Refused as refused:
+            self._later(key, 1)
+            try:
+                self._execute(key, Refusal(refused.reason, str(refused)))
+            except Refused:
+                return "refused twice"
+            return "refused"
         if plan.requeue_after is not None:
             self._later(key, plan.requeue_after)
         return "done"
 
-    def _plan(self, key: Key, raw: Raw) -> Plan:
+    def _execute(self, key: Key, refusal: Refusal | None) -> Plan:
+        raw = self.cache.get(key)
+        if raw is None:
+            return Plan()
+        plan = self._plan(key, raw, refusal)
+        self.plans.append((key, plan))
+        now_or_never(self.executor.execute(raw, plan))
+        return plan
+
+    def _plan(self, key: Key, raw: Raw, refusal: Refusal | None) -> Plan:
         parse, observe, plan = {
             "ModelTraining": (parse_training, self.observer.training, plan_training),
             "ModelVersion": (parse_version, self.observer.version, plan_version),
@@ -220,7 +236,7 @@ class Twin:
         now = self.clock()
         if isinstance(resource, Unreadable):
             return plan_unreadable(resource, now)
-        observed = now_or_never(observe(key, raw, resource, self.refusals.pop(key, None)))
+        observed = now_or_never(observe(key, raw, resource, refusal))
         decided: Plan = plan(resource, observed, now)  # type: ignore[operator]
         return decided
 

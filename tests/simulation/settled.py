@@ -1,0 +1,103 @@
+"""What must be true once faults have stopped and everything has settled."""
+
+from modelyard.api import names
+from modelyard.kube.kinds import Key, Raw, key_of
+from tests.simulation.invariants import require, role, terminal
+from tests.simulation.nodes import condition, is_true
+from tests.simulation.shelf import digest_for
+from tests.simulation.world import NAMESPACE, ROOT_KINDS, World
+
+
+def unreadable(raw: Raw) -> bool:
+    return bool(condition(raw, "Accepted")["reason"] == "InvalidSpec")
+
+
+def artifact(version: Raw) -> tuple[str, str, int]:
+    spec = version["spec"]
+    return version["metadata"]["namespace"], spec["modelName"], spec["version"]
+
+
+class Settled(World):
+    """The checks at the end of a schedule."""
+
+    def verify(self) -> None:
+        for training in self.api.all("ModelTraining"):
+            refused = condition(training, "Accepted")["status"] == "False"
+            require(terminal(training) or refused, f"{key_of(training)} never ends")
+            require(not training["metadata"].get("deletionTimestamp"), "a training is stuck")
+        for version in self.api.all("ModelVersion"):
+            self._version(version)
+        for deployment in self.api.all("ModelDeployment"):
+            if not unreadable(deployment):
+                self._deployment(deployment)
+        self._leaks()
+        self._still()
+
+    def _leaks(self) -> None:
+        """Whatever is in the store has an owner: a version, or the training that it came from."""
+        owners = {raw["metadata"]["uid"] for raw in self.api.all("ModelTraining")}
+        versions = self.api.all("ModelVersion")
+        guarded = {raw["spec"]["artifact"]["manifestDigest"] for raw in versions}
+        for place, manifest in self.shelf.committed.items():
+            owner = manifest.source.uid
+            known = owner in owners | self.invariants.left or digest_for(manifest) in guarded
+            excused = place in self.shelf.tampered
+            require(known or excused, f"I5: {place} of training {owner} was left behind")
+
+    def _odd(self, version: Raw) -> bool:
+        """Whether somebody made or broke it by hand."""
+        strange = version["metadata"]["uid"] in self.invariants.strange
+        return strange or artifact(version) in self.shelf.tampered
+
+    def _version(self, version: Raw) -> None:
+        if version["metadata"].get("deletionTimestamp"):
+            require(is_true(version, "InUse"), f"{key_of(version)} is stuck")
+            return
+        held = self.shelf.holds(*artifact(version), version["spec"]["artifact"]["manifestDigest"])
+        good = held and is_true(version, "Verified")
+        require(good or self._odd(version), f"{key_of(version)} is not verified")
+
+    def _deployment(self, raw: Raw) -> None:
+        stable, name = role(raw, "stable"), raw["spec"]["modelVersionName"]
+        target = self.api.objects.get(Key("ModelVersion", NAMESPACE, name))
+        if target is not None and unreadable(target):
+            target = None
+        blocked = (raw["status"].get("blockedVersion") or "").startswith(f"{name}/")
+        require(not role(raw, "canary"), f"{key_of(raw)} still has a canary")
+        if target is not None and not blocked and self._servable(target):
+            require(stable.get("modelVersionName") == name, f"{key_of(raw)} does not serve {name}")
+        if target is None:
+            reason = condition(raw, "Accepted")["reason"]
+            require(reason == "VersionNotFound", f"{key_of(raw)} says {reason}")
+        if stable:
+            self._serves(raw, stable)
+
+    def _servable(self, target: Raw) -> bool:
+        going, odd = target["metadata"].get("deletionTimestamp"), self._odd(target)
+        return not going and not odd and is_true(target, "Verified") and is_true(target, "Servable")
+
+    def _serves(self, raw: Raw, stable: Raw) -> None:
+        uid = raw["metadata"]["uid"]
+        public = self.api.get(Key("Service", NAMESPACE, raw["metadata"]["name"]))
+        selected = public["spec"]["selector"][names.LABEL_VERSION]
+        require(selected == stable["revision"], "the Service does not select stable")
+        live = {
+            w["metadata"]["labels"][names.LABEL_VERSION]
+            for w in self.api.all("Deployment")
+            if w["metadata"]["labels"][names.LABEL_OWNER_UID] == uid
+        }
+        require(live == {stable["revision"]}, f"{live} are there, and {stable['revision']} serves")
+        place = (NAMESPACE, stable["modelName"], stable["version"])
+        if self.shelf.holds(*place, stable["digest"]):
+            require(is_true(raw, "Ready"), f"{key_of(raw)} is not ready")
+
+    def _still(self) -> None:
+        """I7: in a quiet world a reconcile writes nothing."""
+        before = self.api.revision
+        self.twin.resync()
+        for key in list(self.twin.dirty):
+            self.twin.reconcile(key)
+        for raw in self.api.objects.values():
+            if raw["kind"] in ROOT_KINDS:
+                self.twin.reconcile(key_of(raw))
+        require(self.api.revision == before, "I7: a quiet world was written to")

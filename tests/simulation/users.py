@@ -1,0 +1,146 @@
+"""What users do: train, deploy, edit, hold, delete; now and then what admission would refuse."""
+
+from typing import Any
+
+from modelyard.api import names
+from modelyard.kube.kinds import Key, Raw, key_of
+from modelyard.plan.manifests.model_version import model_version
+from tests.builders import DIGEST, make_manifest, make_training, raw_training, training_spec
+from tests.simulation.world import CHILD_KINDS, HELD, NAMESPACE, ROOT_KINDS, World
+
+FLOOR = {"name": "floor", "metric": "accuracy", "value": "0.95"}
+EVALUATIONS: tuple[dict[str, Any], ...] = (
+    {"gates": [FLOOR]},
+    {"gates": [FLOOR]},
+    {"gates": [FLOOR], "primaryMetric": {"name": "f1"}},
+    {"gates": [FLOOR, {"name": "none", "metric": "recall", "value": "0.1"}]},
+)
+SERVERS: tuple[dict[str, Any], ...] = (
+    {"drainSeconds": 1},
+    {"drainSeconds": 2},
+    {"image": "own-server:1"},
+    {"loadDeadlineSeconds": 30},
+)
+
+
+def deployment(name: str, version: str, **spec: Any) -> Raw:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "ModelDeployment",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"modelVersionName": version, "replicas": 1, **spec},
+    }
+
+
+class Users(World):
+    """Moves of people who mean well."""
+
+    def history(self) -> None:
+        """Put versions in place that earlier trainings left behind."""
+        for number in range(1, self.random.randint(2, 4)):
+            past = make_training(meta={"name": f"past-{number}", "uid": f"past-{number}"})
+            raw = past.model_dump(mode="json", by_alias=True)
+            self.shelf.publish(raw, 1, self._past_manifest())
+            manifest, digest = self.shelf.at((NAMESPACE, "digits", number))
+            self.api.create("user", model_version(past, manifest, digest, None))
+        if self.random.random() < 0.2:
+            self._strange_version()
+
+    def _past_manifest(self) -> dict[str, Any]:
+        return self.random.choice(({}, {}, {}, {"goldenSet": None}, {"metrics": []}))
+
+    def _strange_version(self) -> None:
+        """Create a version that stands for nothing, or that nobody can understand."""
+        number = self.random.randint(2, 5)
+        source = {"name": "gone", "uid": "gone", "attempt": 1}
+        manifest = make_manifest(version=number, source=source)
+        raw = model_version(make_training(), manifest, DIGEST, None)
+        match self.random.choice(("nothing", "unreadable", "misplaced", "copied")):
+            case "unreadable":
+                raw["spec"]["artifact"]["files"] = 0
+            case "copied":
+                copied, digest = self.shelf.at((NAMESPACE, "digits", 1))
+                self.shelf.committed.setdefault((NAMESPACE, "digits", number), copied)
+                raw["spec"]["artifact"] = {**raw["spec"]["artifact"], "manifestDigest": digest}
+            case "misplaced":
+                _, digest = self.shelf.at((NAMESPACE, "digits", 1))
+                artifact = {"manifestDigest": digest, "path": "elsewhere/digits/1/"}
+                raw["spec"] = {**raw["spec"], "version": 1}
+                raw["spec"]["artifact"] = {**raw["spec"]["artifact"], **artifact}
+                raw["metadata"]["name"] = "digits-v01"
+        if key_of(raw) not in self.api.objects:
+            created = self.api.create("user", raw)
+            self.invariants.strange.add(created["metadata"]["uid"])
+
+    def user_trains(self) -> None:
+        name = f"t{self.random.randint(1, 2)}"
+        if Key("ModelTraining", NAMESPACE, name) in self.api.objects:
+            return
+        raw = raw_training(
+            meta={"name": name},
+            maxRetries=self.random.randint(0, 2),
+            maxInterruptions=self.random.randint(0, 3),
+            evaluation=self.random.choice(EVALUATIONS),
+            compute={"accelerator": {"count": self.random.choice((0, 0, 1))}},
+        )
+        raw["spec"].update(self._mistake())
+        del raw["status"]
+        self.api.create("user", raw)
+
+    def _mistake(self) -> dict[str, Any]:
+        """Return what makes a spec one that cannot run; mostly nothing."""
+        foreign = [{**source, "uri": "s3://secrets/x.npz"} for source in training_spec()["data"]]
+        mistakes: list[dict[str, Any]] = [
+            {"storeName": "elsewhere"},
+            {"data": foreign},
+            {"maxRetries": -1},
+            {"data": [{"name": "!"}] * 3},
+        ]
+        return self.random.choice([*mistakes, *[{}] * 36])
+
+    def user_deploys(self) -> None:
+        name = self.random.choice(("web", "app"))
+        if Key("ModelDeployment", NAMESPACE, name) not in self.api.objects:
+            self.api.create("user", deployment(name, self._some_version()))
+
+    def _some_version(self) -> str:
+        made = [raw["metadata"]["name"] for raw in self.api.all("ModelVersion")]
+        return self.random.choice([*made, *made, "digits-v1", "digits-v2", "digits-v9"])
+
+    def user_edits(self) -> None:
+        raw = self.pick(self.api.all("ModelDeployment"))
+        if raw is None:
+            return
+        change = self.random.choice(
+            (
+                {"modelVersionName": self._some_version()},
+                {"modelVersionName": self._some_version()},
+                {"replicas": self.random.randint(0, 3)},
+                {"replicas": self.random.choice((1, -1))},
+                {"server": self.random.choice(SERVERS)},
+            )
+        )
+        self.trace[-1] += f" {key_of(raw)} {change}"
+        self.api.change("user", key_of(raw), spec={**raw["spec"], **change})
+
+    def user_deletes(self) -> None:
+        raw = self.pick(self.api.all(self.random.choice(ROOT_KINDS)))
+        if raw is not None:
+            self.trace[-1] += f" {key_of(raw)}"
+            self.invariants.unguarded(raw)
+            self.api.delete("user", key_of(raw))
+
+    def user_holds(self) -> None:
+        """Keep an object from vanishing, as `--cascade=foreground` and other operators do."""
+        kinds = [kind for kind in (*ROOT_KINDS, *CHILD_KINDS) if kind != "Pod"]
+        raw = self.pick(self.api.all(self.random.choice(kinds)))
+        if raw is not None and not raw["metadata"].get("deletionTimestamp"):
+            self.trace[-1] += f" {key_of(raw)}"
+            present = raw["metadata"].get("finalizers") or ()
+            self.api.set_finalizers("user", raw, (*(f for f in present if f != HELD), HELD))
+
+    def user_releases(self) -> None:
+        for raw in list(self.api.objects.values()):
+            present = raw["metadata"].get("finalizers") or ()
+            if HELD in present:
+                self.api.set_finalizers("user", raw, tuple(f for f in present if f != HELD))
