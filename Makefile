@@ -36,11 +36,10 @@ demo: $(STAMP) ## Train, gate, register and serve a model on a real local Kubern
 	@$(RUN) -m demo
 
 # Green on a quiet and on a loaded machine alike; the rest runs by `make test-all` until it is.
-PROVEN := tests/simulation tests/unit tests/api \
+PROVEN := tests/simulation tests/unit tests/conformance tests/api \
   --ignore tests/api/test_faults.py --ignore tests/api/test_outages.py \
   --ignore tests/api/test_rbac.py \
-  --ignore tests/simulation/test_mutants.py --ignore tests/unit/serving \
-  --ignore tests/unit/sentinel/test_fetch.py --ignore tests/unit/sentinel/test_sentinel_serving.py \
+  --ignore tests/simulation/test_mutants.py \
   --ignore tests/unit/store/test_crashes.py
 
 test: $(STAMP) ## Unit tests, simulation, and the operator before a real API server

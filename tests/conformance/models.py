@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["TF_USE_LEGACY_KERAS"] = "1"  # no Keras here, so spare its import
 
 import tensorflow as tf
 from tensorflow_serving.apis.classification_pb2 import ClassificationRequest

@@ -116,6 +116,15 @@ def test_a_wrong_predict_is_refused_with_its_reason(prediction, asked, given, co
     assert reason in text
 
 
+def test_an_unknown_label_is_refused(prediction, asked):
+    request = asked(x=X)
+    request.model_spec.version_label = "canary"
+    assert refused(prediction.Predict, request) == (
+        INVALID,
+        "Unrecognized servable version label: canary",
+    )
+
+
 def test_a_type_or_shape_that_does_not_fit_is_refused(prediction, asked):
     for value in (X.astype(np.int32), np.array([[b"a"]], object), X[:, :2], X[0]):
         assert refused(prediction.Predict, asked(x=value))[0] == INVALID

@@ -22,6 +22,14 @@ def test_the_only_input_and_output_by_rows(rest):
     )
 
 
+def test_the_only_input_may_be_named_in_every_row(rest):
+    body = {"instances": [{"x": ROW}, {"x": [0, 0, 1]}]}
+    assert rest.post("/conformance:predict", body) == (
+        200,
+        {"predictions": [[2.5, 3.0, 3.5], [2.0, 2.0, 2.5]]},
+    )
+
+
 @pytest.mark.parametrize("inputs", [[ROW], {"x": [ROW]}])
 def test_the_only_input_and_output_by_columns(rest, inputs):
     assert rest.post("/conformance:predict", {"inputs": inputs}) == (
@@ -83,6 +91,20 @@ def test_values_that_json_has_no_word_for(rest):
     first, second, third = reply["predictions"][0]
     assert (status, first, second) == (200, math.inf, -math.inf)
     assert math.isnan(third)
+
+
+def test_what_is_no_number_is_taken_as_a_bare_word(rest):
+    status, reply = rest.post("/conformance:predict", b'{"instances": [[NaN, -Infinity, 0]]}')
+    first, second, third = reply["predictions"][0]
+    assert (status, second, third) == (200, -math.inf, 2.0)
+    assert math.isnan(first)
+
+
+def test_what_the_graph_refuses_is_the_callers_fault(rest):
+    body = {"signature_name": "positive", "instances": [4.0, -1.0]}
+    status, reply = rest.post("/conformance:predict", body)
+    assert status == 400
+    assert "x is negative" in reply["error"]
 
 
 def test_numbers_are_written_short(rest):

@@ -1,6 +1,7 @@
 """The REST door: paths, bodies and errors of the original, and the metrics beside them."""
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -50,6 +51,10 @@ class RestApi:
         self._answers = answers
         self._timeout = timeout_seconds or None
         self._metrics_path = metrics_path
+        self._begun = 0
+        self._stopping = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def application(self) -> web.Application:
         """Return the application; it takes bodies of any size, as the original."""
@@ -57,7 +62,29 @@ class RestApi:
         application.router.add_route("*", "/{path:.*}", self._handle)
         return application
 
+    async def stop(self, seconds: float) -> None:
+        """Answer what has begun, then ask its clients to leave; wait at most `seconds`.
+
+        aiohttp alone drops what arrives after it was told to stop, hence also the rest of a body.
+        """
+        self._stopping = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
+
     async def _handle(self, request: web.Request) -> web.Response:
+        self._begun += 1
+        self._idle.clear()
+        try:
+            response = await self._response(request)
+        finally:
+            self._begun -= 1
+            if not self._begun:
+                self._idle.set()
+        if self._stopping:
+            response.force_close()
+        return response
+
+    async def _response(self, request: web.Request) -> web.Response:
         path = request.rel_url.raw_path
         if self._metrics_path is not None and path == self._metrics_path:
             return web.Response(text=self._answers.metrics.exposition())

@@ -15,7 +15,6 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
 from aiohttp import web
 
 from modelyard_serving import grpc_service
@@ -32,6 +31,9 @@ from modelyard_serving.servable import SessionSettings
 ADDRESS = "0.0.0.0"  # noqa: S104 - a server in a pod is there for the others
 GRACE_SECONDS = 30.0
 """How long requests in flight may take after SIGTERM."""
+
+CLOSING_SECONDS = 1.0
+"""How long answers may take to leave, once all are given."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -115,7 +117,7 @@ async def _serve_until(stop: asyncio.Event, answers: Answers, settings: Settings
         with_health=flags.enable_grpc_healthcheck_service,
     )
     rest = RestApi(answers, flags.rest_api_timeout_in_ms / 1000, settings.metrics_path)
-    runner = web.AppRunner(rest.application(), access_log=None, shutdown_timeout=GRACE_SECONDS)
+    runner = web.AppRunner(rest.application(), access_log=None, shutdown_timeout=CLOSING_SECONDS)
     await server.start()
     _LOG.info("Running gRPC ModelServer at %s:%s ...", ADDRESS, flags.port)
     try:
@@ -123,7 +125,7 @@ async def _serve_until(stop: asyncio.Event, answers: Answers, settings: Settings
         await _watch_until(stop, answers.model, flags.file_system_poll_wait_seconds)
         _LOG.info("stopping: no new requests, finishing those in flight")
     finally:
-        await _stop_all(server, runner)
+        await asyncio.gather(server.stop(GRACE_SECONDS), _stop_rest(rest, runner))
 
 
 async def _start_rest(runner: web.AppRunner, port: int) -> None:
@@ -146,6 +148,9 @@ async def _watch_until(stop: asyncio.Event, model: Model, seconds: int) -> None:
             await watching
 
 
-async def _stop_all(server: grpc.aio.Server, runner: web.AppRunner) -> None:
-    """Close the ports, then wait for what is in flight, on both doors at once."""
-    await asyncio.gather(server.stop(GRACE_SECONDS), runner.cleanup())
+async def _stop_rest(rest: RestApi, runner: web.AppRunner) -> None:
+    """Close the port, then wait for what is in flight."""
+    for site in tuple(runner.sites):
+        await site.stop()
+    await rest.stop(GRACE_SECONDS)
+    await runner.cleanup()

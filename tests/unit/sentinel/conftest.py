@@ -151,7 +151,7 @@ def models(tmp_path: Path, config):
     golden.parent.mkdir(parents=True)
     golden.write_text(json.dumps(GOLDEN))
     folders.config.mkdir()
-    receipt = FetchReceipt(model_name="digits", version=3, manifest_digest=DIGEST)
+    receipt = FetchReceipt(model_name=config.model_name, version=3, manifest_digest=DIGEST)
     folders.receipt.write_text(receipt.model_dump_json(by_alias=True))
     return folders.models
 
@@ -171,7 +171,9 @@ async def sentinel(models):
     async with aiohttp.ClientSession() as session:
 
         async def start(config, address):
-            receipt = FetchReceipt(model_name="digits", version=3, manifest_digest=DIGEST)
+            receipt = FetchReceipt(
+                model_name=config.model_name, version=config.version, manifest_digest=DIGEST
+            )
             server = TestServer(Sentinel(config, receipt, models).application(address))
             await server.start_server()
             started.append(server)

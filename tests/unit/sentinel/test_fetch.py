@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -151,13 +151,16 @@ def test_a_fetch_that_was_killed_is_taken_up(version, models):
 
 
 def refusal(config, models):
-    """Return the one line that a refused fetch leaves."""
+    """Return the last line of a refused fetch; before it stand only attempts that came to nothing.
+
+    A store that is busy with other things may let one fail.
+    """
     done = run(config, models)
     assert done.returncode == ExitCode.DATA_ERROR, done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1
+    *before, last = done.stderr.strip().splitlines()
+    assert all("trying again in" in line for line in before), done.stderr
     assert_nothing_visible(models, config)
-    return lines[0]
+    return last
 
 
 def test_another_manifest_is_never_served(version, models):
@@ -201,14 +204,15 @@ def test_a_store_that_comes_back_is_used(version, models):
         waits = []
 
         def open_the_way(seconds):
+            if not waits:
+                listener.listen()
+                threading.Thread(target=_forward_all, args=(listener, address), daemon=True).start()
             waits.append(seconds)
-            listener.listen()
-            threading.Thread(target=_forward_all, args=(listener, address), daemon=True).start()
 
         detour = version.store.model_copy(update={"endpoint": f"http://127.0.0.1:{port}"})
         fetch(version.model_copy(update={"store": detour}), models, sleep=open_the_way)
         listener.shutdown(socket.SHUT_RDWR)
-    assert len(waits) == 1
+    assert waits
     assert_complete(models, version)
 
 
@@ -224,7 +228,8 @@ def _forward_all(listener, address):
 
 
 def _pump(source, target):
-    with source:
+    """Copy until either end closes, or breaks off with bytes unread."""
+    with source, suppress(OSError):
         while piece := source.recv(65536):
             target.sendall(piece)
 

@@ -1,106 +1,145 @@
-"""Start, failure to start, change of version and the end."""
+"""The server as a process: what it opens, why it does not start, and how it ends."""
 
+import json
 import shutil
-import threading
-import time
+import socket
+import urllib.error
+import urllib.request
 
 import pytest
 
-STATUS = "/v1/models/suite"
-REQUESTS = ":tensorflow:serving:request_count"
+from tests.standin import METRICS_PATH, WAIT_SECONDS, StandIn
 
+pytest_plugins = ["tests.plugins.standin"]
 
-def wait_until(holds):
-    until = time.monotonic() + 60
-    while not (found := holds()):
-        assert time.monotonic() < until, "waited a minute in vain"
-        time.sleep(0.05)
-    return found
+SERVING = ":tensorflow:serving:"
+PREDICT = "/v1/models/conformance:predict"
+BODY = json.dumps({"inputs": [[1, 2, 3]]}).encode()
 
 
 @pytest.fixture
-def base(saved_model, tmp_path):
-    folder = tmp_path / "served"
-    shutil.copytree(saved_model, folder / "1")
-    return folder
+def start(tmp_path):
+    """Starts servers and ends them after the test."""
+    started = []
+
+    def begin(base_path, *flags):
+        started.append(StandIn(tmp_path / f"server-{len(started)}.log", base_path, *flags))
+        return started[-1]
+
+    yield begin
+    for server in started:
+        server.stop()
 
 
-def test_a_stopped_server_answers_what_is_in_flight_and_exits_with_0(start, base):
-    server = start(base).ready()
-    answers = []
-    body = {"signature_name": "slow", "inputs": 60_000}
-    asking = threading.Thread(target=lambda: answers.append(server.predict(body)))
-    asking.start()
-    wait_until(lambda: _connections(server.rest_port) > 0)
-    assert server.terminate() == 0, server.log.read_text()
-    asking.join(60)
-    assert answers == [(200, {"outputs": 60_000})]
+def metrics(server):
+    """Return the values of the server's series."""
+    lines = [line for line in server.get(METRICS_PATH).splitlines() if not line.startswith("#")]
+    return {series: float(value) for series, value in (line.rsplit(" ", 1) for line in lines)}
 
 
-def _connections(port):
-    """Count established connections to a port of this machine."""
-    with open("/proc/net/tcp") as table:
-        rows = [line.split() for line in table][1:]
-    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+def predicted(server, body=BODY):
+    """Ask over REST; return the status."""
+    request = urllib.request.Request(f"http://{server.rest}{PREDICT}", body)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310 - loopback
+            return reply.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
 
 
-def test_a_newer_version_takes_over_and_a_broken_one_does_not(start, base, saved_model):
-    server = start(base, "--file_system_poll_wait_seconds=1", "--max_num_load_retries=0").ready()
-    shutil.copytree(saved_model, base / "hidden")
-    (base / "hidden").rename(base / "2")
-    wait_until(lambda: _states(server).get("2") == "AVAILABLE")
-    wait_until(lambda: _states(server) == {"2": "AVAILABLE", "1": "END"})
-    (base / "3").mkdir()
-    wait_until(lambda: _states(server).get("3") == "END")
-    assert server.predict({"inputs": [[1, 2]]}) == (200, {"outputs": [[3.0, 6.0]]})
-    (broken,) = server.rest("GET", f"{STATUS}/versions/3")[1]["model_version_status"]
-    assert "cannot load the SavedModel" in broken["status"]["error_message"]
+def test_metrics_have_the_names_and_buckets_of_the_original(standin):
+    of = 'model_name="conformance"'
+    latency = f'{{{of},API="predict",entrypoint="REST"'
+    expected = {
+        f'{SERVING}request_count{{{of},status="OK"}}',
+        f'{SERVING}request_count{{{of},status="INVALID_ARGUMENT"}}',
+        f"{SERVING}request_latency_count{latency}}}",
+        f'{SERVING}request_latency_bucket{latency},le="+Inf"}}',
+        f'{SERVING}runtime_latency_count{{{of},API="Predict",runtime="TF1"}}',
+    }
+    assert [predicted(standin), predicted(standin, b"{}")] == [200, 400]
+    before = metrics(standin)
+    predicted(standin)
+    predicted(standin, b"{}")
+    after = metrics(standin)
+    assert expected <= {series for series in after if after[series] == before[series] + 1}
+    bucket = f"{SERVING}request_latency_bucket{latency}"
+    assert sum(series.startswith(bucket) for series in after) == 34
+    assert f'{bucket},le="708235"}}' in after
 
 
-def _states(server):
-    statuses = server.rest("GET", STATUS)[1]["model_version_status"]
-    return {one["version"]: one["state"] for one in statuses}
+def test_the_health_service_answers_where_it_was_asked_for(standin, channel_to, stubs):
+    health = stubs.HealthStub(channel_to(standin))
+    answer = health.Check(stubs.HealthCheckRequest(), timeout=60)
+    assert answer.status == stubs.HealthCheckResponse.SERVING
 
 
-def test_metrics_have_the_names_and_buckets_of_the_original(start, base):
-    server = start(base).ready()
-    before = server.metric(f'{REQUESTS}{{model_name="suite",status="OK"}}')
-    server.predict({"inputs": [[1, 2]]})
-    server.predict({"inputs": [[1, 2, 3]]})
-    text = server.raw("GET", "/monitoring/prometheus/metrics")[1].decode()
-    latency = ':tensorflow:serving:request_latency_bucket{model_name="suite",API="predict"'
-    assert f'{latency},entrypoint="REST",le="708235"}} 1' in text
-    edges = [line for line in text.splitlines() if line.startswith(latency)]
-    assert len(edges) == 34
-    assert server.metric(f'{REQUESTS}{{model_name="suite",status="OK"}}') == before + 1
-    assert server.metric(f'{REQUESTS}{{model_name="suite",status="INVALID_ARGUMENT"}}') == 1
-    assert server.metric(":tensorflow:serving:model_warmup_latency_count") == 1
-    assert server.metric(":tensorflow:serving:runtime_latency_count") == 1
+def test_messages_beyond_the_default_limit_pass(standin, channel_to, stubs):
+    text = b"x" * (6 << 20)
+    values = {
+        "count": stubs.make_tensor_proto([1], "int64"),
+        "text": stubs.make_tensor_proto([text]),
+        "flag": stubs.make_tensor_proto([True]),
+        "ratio": stubs.make_tensor_proto([[1.0, 2.0]], "float64"),
+    }
+    request = stubs.PredictRequest(inputs=values, output_filter=["text_bytes"])
+    request.model_spec.name, request.model_spec.signature_name = "conformance", "mixed"
+    prediction = stubs.PredictionServiceStub(channel_to(standin))
+    reply = prediction.Predict(request, timeout=60)
+    assert reply.outputs["text_bytes"].string_val[0] == text
 
 
-def test_broken_models_and_bad_flags_end_the_server_with_a_reason(start, base, tmp_path):
+@pytest.fixture
+def channel_to():
+    """Opens channels that take messages of any size."""
+    import grpc
+
+    opened = []
+
+    def open_to(server):
+        unlimited = [("grpc.max_receive_message_length", -1)]
+        opened.append(grpc.insecure_channel(server.grpc, unlimited))
+        return opened[-1]
+
+    yield open_to
+    for channel in opened:
+        channel.close()
+
+
+def test_a_stopped_server_answers_what_is_in_flight_and_exits_with_0(start, model_folder):
+    """The server has begun a request, and said so, before it is told to stop."""
+    server = start(model_folder / "warm", "--enable_batching").wait_ready()
+    assert predicted(server) == 200
+    assert metrics(server)[f"{SERVING}batching_session:processed_batch_size_count{{}}"] == 1
+    with socket.create_connection(("127.0.0.1", server.rest_port), WAIT_SECONDS) as client:
+        client.sendall(
+            f"POST {PREDICT} HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\n"
+            f"Content-Length: {len(BODY)}\r\n\r\n".encode()
+        )
+        assert client.recv(1000).startswith(b"HTTP/1.1 100 ")
+        server.process.terminate()
+        server.wait_for_log("finishing those in flight")
+        client.sendall(BODY)
+        head, _, content = b"".join(iter(lambda: client.recv(1000), b"")).partition(b"\r\n\r\n")
+    assert server.process.wait(WAIT_SECONDS) == 0, server.log.read_text()
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert json.loads(content) == {"outputs": [[2.5, 3.0, 3.5]]}
+
+
+def test_what_keeps_a_server_from_starting_is_its_last_line(start, standin, model_folder, tmp_path):
     """All start at once: most of their time is TensorFlow's import."""
-    nothing = tmp_path / "nothing"
-    nothing.mkdir()
     broken = tmp_path / "broken"
-    shutil.copytree(base, broken)
+    shutil.copytree(model_folder / "mlp", broken)
     (broken / "1" / "saved_model.pb").write_bytes(b"no model")
-    badly_warmed = tmp_path / "badly-warmed"
-    shutil.copytree(base, badly_warmed)
-    (badly_warmed / "1" / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"no records")
-    retries = "--max_num_load_retries=0"
+    taken = f"--rest_api_port={standin.rest_port}"
     begun = {
-        "cannot load the SavedModel": start(broken, retries),
-        "no versions of the model": start(nothing, retries),
-        "warmup data is in TFRecord format": start(badly_warmed, retries),
-        "unknown argument: --no_such_flag=1": start(base, "--no_such_flag=1"),
-        "--port must be 1 to 65535": start(base, "--port=0"),
+        "cannot load the SavedModel": start(broken),
+        "warm-up record 1": start(model_folder / "refusing"),
+        f"0.0.0.0:{standin.rest_port}": start(model_folder / "mlp", taken),
     }
     for words, server in begun.items():
-        code, last = server.failed()
-        assert (code, words in last) == (1, True), last
-
-
-def test_a_port_that_is_taken_ends_the_server(server, start, base):
-    code, last = start(base, f"--rest_api_port={server.rest_port}").failed()
-    assert (code, str(server.rest_port) in last) == (1, True), last
+        code, last = server.ended()
+        assert code == 1
+        assert last.startswith("Failed to start server. Error: ")
+        assert words in last
