@@ -65,8 +65,9 @@ class Cache:
     def childless(self, uid: str) -> bool:
         """Tell whether an owner certainly never had a child, so that no LIST could show one.
 
-        Holds for a cache that was filled under our Lease: what was made before is listed, and what
-        is made later is made by us.
+        Holds for a cache that was filled under our Lease: an owner that had no status when it was
+        first seen was never planned before, and what is made later is made by us. Of any other, a
+        child may have come and gone, and its controller may still make pods for it.
         """
         return uid not in self._parents
 
@@ -92,6 +93,8 @@ class Cache:
         known = self._objects.get(key)
         if uid in self._dead or (known and resource_version(known) >= resource_version(raw)):
             return False
+        if uid not in self._roots and key.kind in ROOT_NAMES and raw.get("status"):
+            self._note_parent(uid)
         if known:
             self._unlink(key, known)
         kept = slim(raw, known)

@@ -54,6 +54,17 @@ def test_the_dead_stay_dead_and_a_namesake_lives() -> None:
     assert [raw["metadata"]["uid"] for raw in cache.children("owner", "Job")] == ["second"]
 
 
+def test_only_an_owner_that_was_first_seen_without_a_status_is_surely_childless() -> None:
+    cache = Cache()
+    cache.put(make("ModelTraining", "new", 1))
+    cache.put({**make("ModelTraining", "new", 2), "status": {"attempt": 1}})
+    cache.put({**make("ModelTraining", "old", 3), "status": {"attempt": 1}})
+    assert cache.childless("new-uid")
+    assert not cache.childless("old-uid")
+    cache.expect_child(make_child("Job", "j", "new-uid"))
+    assert not cache.childless("new-uid")
+
+
 def test_children_follow_their_label_and_only_references_are_proof() -> None:
     cache = Cache()
     ours = make_child("Job", "a", "one", ownerReferences=[{"uid": "one"}])
