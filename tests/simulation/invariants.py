@@ -117,12 +117,10 @@ class Invariants:
         training = self._owner(before, "ModelTraining", names.LABEL_TRAINING)
         if training is None or training["metadata"].get("deletionTimestamp"):
             return
-        old = int(before["metadata"]["labels"][names.LABEL_ATTEMPT])
-        current = training["metadata"]["uid"] != before["metadata"]["labels"][names.LABEL_OWNER_UID]
-        require(
-            current or old < (training.get("status") or {}).get("attempt", 0),
-            "the present Job was deleted",
-        )
+        meta, status = before["metadata"], training.get("status") or {}
+        current = training["metadata"]["uid"] == meta["labels"][names.LABEL_OWNER_UID]
+        present = current and meta["name"] == status.get("jobName")
+        require(not present, "the present Job was deleted")
 
     _remove_job = _delete_job
 

@@ -10,6 +10,8 @@ from tests.simulation.nodes import finished
 from tests.simulation.twin import STORES, WATCHED
 from tests.simulation.world import CHILD_KINDS, HELD, NAMESPACE, World
 
+MOST_JOBS = 6
+
 
 class Mishaps(World):
     """Moves that nobody wished for."""
@@ -22,6 +24,11 @@ class Mishaps(World):
     def fault_error(self) -> None:
         self.fault("api-error")
         self.twin.faults.errors = self.random.randint(1, 2)
+
+    def fault_answer(self) -> None:
+        """The API server writes, and its answer gets lost."""
+        self.fault("answer-lost")
+        self.twin.faults.lost_answers = self.random.randint(1, 2)
 
     def fault_forbidden(self) -> None:
         """The API server refuses the operator's next writes, as a full quota does."""
@@ -82,7 +89,19 @@ class Mishaps(World):
         if raw is not None:
             self.fault("child-deleted")
             self.trace[-1] += f" {key_of(raw)}"
+            if not raw["metadata"].get("deletionTimestamp") and self.random.random() < 0.3:
+                self.hold(raw)
             self.api.delete("user", key_of(raw))
+
+    def fault_copy(self) -> None:
+        """Somebody starts a copy of a Job, labels and owner included."""
+        raw = self.pick([job for job in self.api.all("Job") if job["metadata"].get("labels")])
+        if raw is not None and len(self.api.all("Job")) < MOST_JOBS:
+            self.fault("job-copied")
+            kept = ("namespace", "labels", "ownerReferences")
+            meta = {name: raw["metadata"][name] for name in kept}
+            meta["name"] = f"{raw['metadata']['name']}-copy-{self.api.uids}"
+            self.api.create("user", {**raw, "metadata": meta, "status": {}})
 
     def fault_evicted(self) -> None:
         """A node throws a pod out; what is left of it says little."""

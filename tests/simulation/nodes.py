@@ -50,6 +50,7 @@ MODELS: tuple[dict[str, Any], ...] = (
 )
 """How manifests differ; most have a good model."""
 
+SERVING = {"name": "server", "state": {"running": {}}, "restartCount": 0}
 LONG = "It went wrong. " * 60
 LAST_WORDS = (
     "",
@@ -187,7 +188,7 @@ class Nodes:
         container = (pod["status"].get("containerStatuses") or [{}])[0]
         if "running" not in container.get("state", {}):
             self._start(pod)
-        elif self.chance(0.5) and not self.kind:
+        elif self.chance(0.7) and not self.kind:
             uid = pod["metadata"]["uid"]
             self.steps[uid] = min(STEPS, self.steps.get(uid, 0) + self.random.randint(1, 40))
         else:
@@ -344,9 +345,10 @@ class Nodes:
                     podIP="10.0.0.2",
                     conditions=ready,
                     initContainerStatuses=[fetched],
+                    containerStatuses=[SERVING],
                 )
             case "golden" | "digest":
-                self._status(pod, phase="Running", podIP="10.0.0.2")
+                self._status(pod, phase="Running", podIP="10.0.0.2", containerStatuses=[SERVING])
             case "crash":
                 self._crash(pod)
 

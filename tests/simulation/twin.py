@@ -64,9 +64,10 @@ class Faults:
     after: bool = False
     errors: int = 0
     refusals: int = 0
+    lost_answers: int = 0
 
     def clear(self) -> None:
-        self.crash_in, self.errors, self.refusals = None, 0, 0
+        self.crash_in, self.errors, self.refusals, self.lost_answers = None, 0, 0, 0
 
     def before_write(self) -> None:
         if self.crash_in is not None:
@@ -83,6 +84,9 @@ class Faults:
     def after_write(self) -> None:
         if self.crash_in is not None and self.crash_in < 0 and self.after:
             raise Crash
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise Retry("504")
 
 
 @dataclass

@@ -101,7 +101,8 @@ class Users(World):
     def user_deploys(self) -> None:
         name = self.random.choice(("web", "app"))
         if Key("ModelDeployment", NAMESPACE, name) not in self.api.objects:
-            self.api.create("user", deployment(name, self._some_version()))
+            replicas = self.random.choice((1, 1, 2))
+            self.api.create("user", deployment(name, self._some_version(), replicas=replicas))
 
     def _some_version(self) -> str:
         made = [raw["metadata"]["name"] for raw in self.api.all("ModelVersion")]
@@ -109,8 +110,21 @@ class Users(World):
 
     def user_edits(self) -> None:
         raw = self.pick(self.api.all("ModelDeployment"))
-        if raw is None:
-            return
+        if raw is not None:
+            self._edit(raw)
+
+    def user_wavers(self) -> None:
+        """Edit a deployment again and again, while the operator still works on the last edit."""
+        raw = self.pick(self.api.all("ModelDeployment"))
+        for _ in range(3 if raw else 0):
+            key = key_of(raw)
+            self._edit(self.api.get(key))
+            while self.twin.behind(key.kind):
+                self.twin.deliver(key.kind)
+            for _ in range(self.random.randint(1, 3)):
+                self.twin.reconcile(key)
+
+    def _edit(self, raw: Raw) -> None:
         change = self.random.choice(
             (
                 {"modelVersionName": self._some_version()},
@@ -131,13 +145,11 @@ class Users(World):
             self.api.delete("user", key_of(raw))
 
     def user_holds(self) -> None:
-        """Keep an object from vanishing, as `--cascade=foreground` and other operators do."""
         kinds = [kind for kind in (*ROOT_KINDS, *CHILD_KINDS) if kind != "Pod"]
         raw = self.pick(self.api.all(self.random.choice(kinds)))
         if raw is not None and not raw["metadata"].get("deletionTimestamp"):
             self.trace[-1] += f" {key_of(raw)}"
-            present = raw["metadata"].get("finalizers") or ()
-            self.api.set_finalizers("user", raw, (*(f for f in present if f != HELD), HELD))
+            self.hold(raw)
 
     def user_releases(self) -> None:
         for raw in list(self.api.objects.values()):

@@ -48,6 +48,11 @@ class World:
     def fault(self, name: str) -> None:
         self.faults[name] += 1
 
+    def hold(self, raw: Raw) -> Raw:
+        """Keep an object from vanishing, as `--cascade=foreground` and other operators do."""
+        present = raw["metadata"].get("finalizers") or ()
+        return self.api.set_finalizers("user", raw, (*(f for f in present if f != HELD), HELD))
+
     def behind(self) -> list[str]:
         """Return the kinds with events under way, but for watches that hang."""
         return [k for k in WATCHED if self.twin.behind(k) and k not in self.frozen]
