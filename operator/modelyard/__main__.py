@@ -30,17 +30,9 @@ class JsonLines(logging.Formatter):
         return json.dumps(entry)
 
 
-def _without_foreign_traceback(record: logging.LogRecord) -> bool:
-    """Keep of kopf's failures what they say: its tracebacks are of answers of the API server."""
-    if record.name.startswith("kopf"):
-        record.exc_info = None
-    return True
-
-
 def _set_up_logging() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    handler.addFilter(_without_foreign_traceback)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("kopf").setLevel(logging.WARNING)
 

@@ -4,7 +4,9 @@ An event handler must not fail and must not wait: it only files what it was told
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from itertools import chain, repeat
 from typing import Any, cast
 
 import kopf
@@ -14,11 +16,19 @@ from modelyard.handlers.essence import NoDiffs
 from modelyard.kube.cache import Cache
 from modelyard.kube.connection import Connection
 from modelyard.kube.kinds import CHILDREN, ROOTS, Kind, key_of
+from modelyard.kube.session import open_session
 
 PAGE = 500
-PATIENCE = [0.2, 0.5, 1, 2, 3, 5, *[10] * 400]
-"""Pauses between attempts to reach the API server, in seconds: about an hour, then kopf gives up
-and the process ends."""
+RELIST_SECONDS = 1.0
+"""Pause before a LIST begins anew."""
+
+
+class Patience:
+    """Pauses between attempts to reach the API server, in seconds: they never end."""
+
+    def __iter__(self) -> Iterator[float]:
+        """Return pauses for one request."""
+        return chain((0.2, 0.5, 1, 2, 3, 5), repeat(10))
 
 
 class WatchEnded(Exception):  # noqa: N818 - a fact, and the end of this process
@@ -43,34 +53,36 @@ async def watch(
         take_signals: called once kopf has taken SIGTERM and SIGINT for itself, to take them back.
 
     Raises:
-        WatchEnded: an answer of the API server was too much for kopf. It cannot begin anew in the
-            same process: it ends every task that began after its own.
+        WatchEnded: kopf failed, though no answer of the API server should make it. It cannot begin
+            anew in the same process: it ends every task that began after its own.
     """
     others = asyncio.all_tasks()
-    tasks = await kopf.spawn_tasks(
-        registry=_registry(connection, cache, relisted),
-        settings=_settings(),
-        standalone=True,
-        identity=cast(Any, "modelyard"),  # kopf's own guess fails for a user without a name
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-    )
-    take_signals()
-    try:
-        await kopf.run_tasks(tasks, ignored=others)
-    except Exception as error:
-        raise WatchEnded(f"kopf has stopped watching: {error!r}") from error
+    async with AsyncExitStack() as sessions:
+        tasks = await kopf.spawn_tasks(
+            registry=_registry(connection, sessions, cache, relisted),
+            settings=_settings(),
+            standalone=True,
+            identity=cast(Any, "modelyard"),  # kopf's own guess fails for a user without a name
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+        )
+        take_signals()
+        try:
+            await kopf.run_tasks(tasks, ignored=others)
+        except Exception as error:
+            raise WatchEnded(f"kopf has stopped watching: {error!r}") from error
     raise WatchEnded("kopf has stopped watching")
 
 
 def _registry(
-    connection: Connection, cache: Cache, relisted: Callable[[], None]
+    connection: Connection, sessions: AsyncExitStack, cache: Cache, relisted: Callable[[], None]
 ) -> kopf.OperatorRegistry:
     """Return kopf's registry with one `on.event` per kind."""
     registry = kopf.OperatorRegistry()
 
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return await _credentials(connection)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        session = await sessions.enter_async_context(open_session(connection))
+        return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
 
     kopf.on.login(registry=registry)(login)
     for kind in (*ROOTS, *CHILDREN):
@@ -87,9 +99,10 @@ def _settings() -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = NoDiffs()
     settings.watching.server_timeout = 300
     settings.watching.chunk_size = PAGE
+    settings.watching.reconnect_backoff = RELIST_SECONDS
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
-    settings.networking.error_backoffs = PATIENCE
+    settings.networking.error_backoffs = Patience()
     for kind in CHILDREN:  # on the server's side: other people's pods never travel
         settings.watching.label_selectors[_place(kind)] = LABEL_OWNER_UID
     return settings
@@ -113,18 +126,3 @@ def _filing(cache: Cache, kind: Kind, relisted: Callable[[], None]) -> Any:
         cache.put(raw)
 
     return file
-
-
-async def _credentials(connection: Connection) -> kopf.ConnectionInfo:
-    """Return our own connection in kopf's words; kopf asks again when a token has expired."""
-    settings = connection.configuration
-    scheme, _, token = (await connection.authorization()).get("Authorization", "").partition(" ")
-    return kopf.ConnectionInfo(
-        server=connection.server,
-        ca_path=settings.ssl_ca_cert,
-        insecure=not settings.verify_ssl,
-        scheme=scheme or None,
-        token=token or None,
-        certificate_path=settings.cert_file,
-        private_key_path=settings.key_file,
-    )
