@@ -20,6 +20,7 @@ from modelyard.handlers.observe import Observer
 from modelyard.handlers.references import affected, references
 from modelyard.kube.apply import Executor
 from modelyard.kube.cache import Cache
+from modelyard.kube.client import Listing
 from modelyard.kube.failures import Missing
 from modelyard.kube.kinds import CHILDREN, ROOT_NAMES, ROOTS, Key, Kind, Raw, key_of
 from modelyard.plan.core import Event, Plan, Refusal
@@ -107,10 +108,11 @@ class FakeClient:
     async def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
         return self.api.objects.get(Key(kind.name, namespace, name))
 
-    async def list_objects(self, kind: Kind, namespace: str, label: str) -> list[Raw]:
+    async def list_objects(self, kind: Kind, namespace: str, label: str) -> Listing:
         name, value = label.split("=")
         found = self.api.all(kind.name)
-        return [raw for raw in found if (raw["metadata"].get("labels") or {}).get(name) == value]
+        labelled = (r for r in found if (r["metadata"].get("labels") or {}).get(name) == value)
+        return Listing(tuple(labelled), self.api.revision)
 
     async def log_tail(self, namespace: str, pod: str, container: str, limit: int) -> str:
         if self.faults.errors or self.faults.refusals:

@@ -6,7 +6,7 @@ from typing import Any
 from modelyard.api.config import OperatorConfig
 from modelyard.api.deployment import ModelDeployment
 from modelyard.api.errors import Refused, Retry
-from modelyard.api.names import LABEL_OWNER_UID, version_name
+from modelyard.api.names import version_name
 from modelyard.api.training import ModelTraining
 from modelyard.api.version import ModelVersion
 from modelyard.handlers.polls import Polls
@@ -14,7 +14,8 @@ from modelyard.handlers.references import users_of
 from modelyard.handlers.stores import Stores
 from modelyard.kube.cache import Cache, owned_by
 from modelyard.kube.client import Client
-from modelyard.kube.kinds import DEPLOYMENT, JOB, MODEL_VERSION, POD, SERVICE, Key, Kind, Raw
+from modelyard.kube.kinds import DEPLOYMENT, JOB, MODEL_VERSION, POD, SERVICE, Key, Raw
+from modelyard.kube.sweep import fill
 from modelyard.plan.core import Refusal
 from modelyard.plan.observed import (
     DeploymentObserved,
@@ -61,8 +62,9 @@ class Observer:
         pods = self._pods(uid)
         needs = training_needs(training, jobs, pods)
         if needs.live and not self.cache.childless(uid):
-            jobs = tuple(map(job_view, await self._live(key.namespace, uid, JOB)))
-            pods = tuple(map(pod_view, await self._live(key.namespace, uid, POD)))
+            for kind in (JOB, POD):
+                await fill(self.client, self.cache, kind, key.namespace, owner=uid)
+            jobs, pods = tuple(map(job_view, self._owned(uid, JOB.name))), self._pods(uid)
             needs = training_needs(training, jobs, pods)
         run = await self._run(key, training) if needs.run else UNASKED
         return TrainingObserved(
@@ -107,15 +109,6 @@ class Observer:
             sentinels=self.polls.sentinels(key, pods),
             refusal=refusal,
         )
-
-    async def _live(self, namespace: str, uid: str, kind: Kind) -> list[Raw]:
-        """Return the children that exist now, and let the cache know of them."""
-        found = await self.client.list_objects(kind, namespace, f"{LABEL_OWNER_UID}={uid}")
-        for raw in found:
-            raw.setdefault("kind", kind.name)
-            raw.setdefault("apiVersion", kind.api_version)
-            self.cache.put(raw)
-        return [raw for raw in found if kind is POD or owned_by(raw, uid)]
 
     def _owned(self, uid: str, kind: str) -> list[dict[str, Any]]:
         """Return the children that really belong to the owner."""

@@ -18,7 +18,7 @@ from modelyard.api.names import FIELD_MANAGER, STATUS_MANAGER
 from modelyard.kube.bucket import TokenBucket
 from modelyard.kube.connection import Connection
 from modelyard.kube.failures import JSON_PATCH, Missing, failure_of
-from modelyard.kube.kinds import Kind, Raw, kind_of
+from modelyard.kube.kinds import Kind, Raw, kind_of, resource_version
 from modelyard.kube.metrics import LoopMetrics
 
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -26,6 +26,16 @@ JSON = "application/json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PAGE = 500
 TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a LIST found, and as of when."""
+
+    objects: tuple[Raw, ...]
+    version: int
+    """Resource version of the state that it shows: whatever is newer, it cannot know of."""
+
 
 Gate = Callable[[], float]
 """Returns for how many seconds a write may still take; raises Retry if none may leave."""
@@ -104,24 +114,26 @@ class Client:
         except Missing:
             return None
 
-    async def list_metadata(self, kind: Kind, namespace: str = "", label: str = "") -> list[Raw]:
+    async def list_metadata(self, kind: Kind, namespace: str = "", label: str = "") -> Listing:
         """Return metadata of all objects of a kind (in pages), an empty namespace meaning all."""
         return await self._list(kind, namespace, label, METADATA_LIST)
 
-    async def list_objects(self, kind: Kind, namespace: str = "", label: str = "") -> list[Raw]:
+    async def list_objects(self, kind: Kind, namespace: str = "", label: str = "") -> Listing:
         """Return all objects of a kind (in pages), an empty namespace meaning all."""
         return await self._list(kind, namespace, label, JSON)
 
-    async def _list(self, kind: Kind, namespace: str, label: str, accept: str) -> list[Raw]:
+    async def _list(self, kind: Kind, namespace: str, label: str, accept: str) -> Listing:
         found: list[Raw] = []
+        versions: list[int] = []
         query = {"limit": str(PAGE), "labelSelector": label}
         while True:
             call = Call("GET", kind.path(namespace), accept=accept, query=query)
             page = await self._json(call)
             found += page.get("items") or []
+            versions.append(resource_version(page))
             token = page["metadata"].get("continue")
             if not token:
-                return found
+                return Listing(tuple(found), min(versions))
             query = {**query, "continue": token}
 
     async def log_tail(self, namespace: str, pod: str, container: str, limit: int) -> str:

@@ -2,14 +2,18 @@
 
 kopf never says that an object vanished while a watch was broken, so the truth about absence comes
 from a LIST, never from events. An event that got lost in a watch that goes on is made up for, too.
+
+A LIST may be older than what is known already, from events or from our own writes: whatever is
+newer than the LIST is no ghost.
 """
 
 import asyncio
+from collections.abc import Iterable
 
 from modelyard.api.names import LABEL_OWNER_UID
 from modelyard.kube.cache import Cache
-from modelyard.kube.client import Client
-from modelyard.kube.kinds import CHILDREN, ROOTS, Key, Kind, Raw, resource_version
+from modelyard.kube.client import Client, Listing
+from modelyard.kube.kinds import CHILDREN, ROOTS, Key, Kind, Raw, key_of, resource_version
 from modelyard.kube.metrics import LoopMetrics
 
 Namespaces = tuple[str, ...]
@@ -22,16 +26,16 @@ def places(namespaces: Namespaces) -> list[tuple[Kind, str]]:
     return [(kind, n) for kind in (*CHILDREN, *ROOTS) for n in namespaces or ("",)]
 
 
-async def fill(client: Client, cache: Cache, kind: Kind, namespace: str) -> None:
-    """Bring one kind in the cache up to date with the API server."""
-    before = _cached(cache, kind, namespace)  # what is made during the LIST is no ghost
-    alive = set()
-    for raw in await client.list_objects(kind, namespace, _label(kind)):
+async def fill(client: Client, cache: Cache, kind: Kind, namespace: str, owner: str = "") -> None:
+    """Bring one kind in the cache up to date, or only the children of the owner of that uid."""
+    label = f"{LABEL_OWNER_UID}={owner}" if owner else _label(kind)
+    listing = await client.list_objects(kind, namespace, label)
+    for raw in listing.objects:
         raw.setdefault("kind", kind.name)
         raw.setdefault("apiVersion", kind.api_version)
         cache.put(raw)
-        alive.add(raw["metadata"]["uid"])
-    _drop_ghosts(cache, before, alive)
+    known = cache.children(owner, kind.name) if owner else _cached(cache, kind, namespace)
+    _drop_ghosts(cache, known, listing)
 
 
 async def sweep(client: Client, cache: Cache, namespaces: Namespaces, metrics: LoopMetrics) -> None:
@@ -43,11 +47,9 @@ async def sweep(client: Client, cache: Cache, namespaces: Namespaces, metrics: L
     """
     behind: list[tuple[Kind, Raw]] = []
     for kind, namespace in reversed(places(namespaces)):
-        before = _cached(cache, kind, namespace)
-        listed = await client.list_metadata(kind, namespace, _label(kind))
-        alive = {raw["metadata"]["uid"] for raw in listed}
-        metrics.ghosts.inc(_drop_ghosts(cache, before, alive))
-        behind += [(kind, raw) for raw in listed if _is_behind(cache, kind, raw)]
+        listing = await client.list_metadata(kind, namespace, _label(kind))
+        metrics.ghosts.inc(_drop_ghosts(cache, _cached(cache, kind, namespace), listing))
+        behind += [(kind, raw) for raw in listing.objects if _is_behind(cache, kind, raw)]
     await asyncio.sleep(GRACE_SECONDS if behind else 0)
     for kind, raw in reversed(behind):
         if _is_behind(cache, kind, raw):
@@ -71,13 +73,15 @@ def _label(kind: Kind) -> str:
     return LABEL_OWNER_UID if kind in CHILDREN else ""
 
 
-def _cached(cache: Cache, kind: Kind, namespace: str) -> dict[Key, str]:
-    """Return the cached uids of a kind, of all namespaces if none is named."""
-    keys = cache.keys(kind.name, namespace or None)
-    found = {key: cache.get(key) for key in keys}
-    return {key: raw["metadata"]["uid"] for key, raw in found.items() if raw}
+def _cached(cache: Cache, kind: Kind, namespace: str) -> list[Raw]:
+    """Return the cached objects of a kind, of all namespaces if none is named."""
+    found = map(cache.get, cache.keys(kind.name, namespace or None))
+    return [raw for raw in found if raw is not None]
 
 
-def _drop_ghosts(cache: Cache, before: dict[Key, str], alive: set[str]) -> int:
-    """Remove what was cached before a LIST and is not in it; return how many those were."""
-    return sum(cache.remove(key, uid) for key, uid in before.items() if uid not in alive)
+def _drop_ghosts(cache: Cache, known: Iterable[Raw], listing: Listing) -> int:
+    """Forget what a LIST should show and does not; return how many those were."""
+    alive = {raw["metadata"]["uid"] for raw in listing.objects}
+    ghosts = [raw for raw in known if raw["metadata"]["uid"] not in alive]
+    seen = [raw for raw in ghosts if resource_version(raw) <= listing.version]
+    return sum(cache.remove(key_of(raw), raw["metadata"]["uid"]) for raw in seen)

@@ -15,6 +15,7 @@ from modelyard.handlers.observe import Observer
 from modelyard.handlers.references import affected, references
 from modelyard.kube.apply import Executor
 from modelyard.kube.cache import Cache
+from modelyard.kube.client import Listing
 from modelyard.kube.kinds import Key, Kind, Raw, key_of
 from modelyard.kube.metrics import LoopMetrics
 from modelyard.kube.queue import WorkQueue
@@ -35,7 +36,7 @@ class Recorder(FakeClient):
         self.requests.append((verb, name))
         await asyncio.sleep(0)
 
-    async def list_objects(self, kind: Kind, namespace: str, label: str) -> list[Raw]:
+    async def list_objects(self, kind: Kind, namespace: str, label: str) -> Listing:
         await self._note("list", kind.name)
         return await super().list_objects(kind, namespace, label)
 
