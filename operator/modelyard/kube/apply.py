@@ -47,6 +47,8 @@ class Executor:
             Retry: something was in the way; observe and plan again.
             Refused: an object of that name is not ours, or the API server refuses ours.
         """
+        if any(isinstance(action, Create | Apply) for action in plan.actions):
+            await self._alive(owner)
         if plan.add_finalizer:
             owner = await self._finalize(owner, add=plan.add_finalizer)
         for action in plan.actions:
@@ -57,6 +59,25 @@ class Executor:
             owner = await self._finalize(owner, remove=plan.remove_finalizer)
         for event in plan.events:
             self._events.post(owner, event)
+
+    async def _alive(self, owner: Raw) -> None:
+        """Ask whether the owner is still there before it gets another child.
+
+        A child that is missing may have gone with its owner: watches of two kinds are in no order,
+        and an event may be lost. It would be made again, and collected again, until a sweep.
+
+        Raises:
+            Conflict: the owner is gone or going, and the cache knows it now.
+        """
+        key, uid = key_of(owner), owner["metadata"]["uid"]
+        if self._cache.childless(uid):
+            return
+        found = await self._client.get(kind_of(owner), key.namespace, key.name)
+        if found is None or found["metadata"]["uid"] != uid:
+            self._cache.remove(key, uid)
+            raise Conflict(f"{key} is gone; nothing is made for it any more", 0)
+        if _going(self._learn(found)) != _going(owner):
+            raise Conflict(f"{key} is being deleted; deciding again", 0)
 
     async def _finalize(self, owner: Raw, add: str = "", remove: str = "") -> Raw:
         present = tuple(owner["metadata"].get("finalizers") or ())
@@ -120,6 +141,11 @@ class Executor:
     def _learn(self, raw: Raw) -> Raw:
         self._cache.put(raw)
         return raw
+
+
+def _going(raw: Raw) -> bool:
+    """Tell whether an object is being deleted."""
+    return bool(raw["metadata"].get("deletionTimestamp"))
 
 
 def _ours(wanted: Raw, found: Raw) -> bool:
