@@ -63,6 +63,16 @@ def watches(request: Request) -> bool:
     return request.watch and not request.lease
 
 
+def leases(request: Request) -> bool:
+    """Choose what is about leadership."""
+    return request.lease
+
+
+def anything(request: Request) -> bool:
+    """Choose every request, Leases apart."""
+    return not request.lease
+
+
 @dataclass
 class Answer:
     """Answers in the API server's place."""
@@ -214,6 +224,8 @@ class Expire:
     """Each `step`-th watch event is lost, and the watch ends because its version is too old."""
 
     step: int
+    code: int = 410
+    """What the watch says; 410 means that its version is too old."""
     happened: int = 0
     _seen: int = 0
 
@@ -223,7 +235,7 @@ class Expire:
         if self._seen % self.step:
             return [line]
         self.happened += 1
-        status = {"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired"}
+        status = {"kind": "Status", "status": "Failure", "code": self.code}
         return [json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"]
 
 

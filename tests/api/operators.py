@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120.0
 """Longest wait for a condition: never the time that anything takes on a free machine."""
 LEASE = {"durationSeconds": 3, "renewDeadlineSeconds": 2.5, "retrySeconds": 0.5}
+LONG_LEASE = {"durationSeconds": 120, "renewDeadlineSeconds": 100, "retrySeconds": 0.5}
+"""As in production, a Lease outlasts a restart of the API server."""
 STORE = {
     "bucket": "modelyard",
     "endpoint": "http://127.0.0.1:9",

@@ -22,6 +22,9 @@ from tests.api.admin import Access
 HOP = frozenset({"connection", "host", "transfer-encoding", "content-length", "keep-alive"})
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 REASONS = {
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
     409: "Conflict",
     410: "Expired",
     422: "Invalid",

@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -15,7 +15,15 @@ from modelyard.kube.kinds import ROOTS, key_of
 from modelyard.store.client import S3Store
 from tests.api.chart import install_identity, kubeconfig
 from tests.api.nodes import Play
-from tests.api.operators import Operator, condition, deployment, training, until
+from tests.api.operators import (
+    LEASE_NAME,
+    LONG_LEASE,
+    Operator,
+    condition,
+    deployment,
+    training,
+    until,
+)
 from tests.api.proxy import Door
 from tests.api.tier import Tier
 from tests.seaweed import Seaweed
@@ -37,6 +45,12 @@ class Stage:
     operator: Operator
     store: S3Store
     play: Play
+
+    def start(self, lasting: Mapping[str, float] = LONG_LEASE) -> None:
+        """Start the operator with a Lease that, unless it is short, it loses only by ending."""
+        lease = {"name": LEASE_NAME, "namespace": self.namespace, **lasting}
+        self.operator.settings = {**self.operator.settings, "lease": lease}
+        self.operator.start()
 
     def begin(self) -> None:
         """Let Jobs and Deployments come to life."""

@@ -6,25 +6,24 @@ from typing import Any
 
 import pytest
 
-from tests.api.operators import LEASE_NAME, training
+from tests.api import faults
+from tests.api.faults import Answer
+from tests.api.operators import training, until
 from tests.api.stage import Stage, Workshop
 from tests.seaweed import Seaweed
 
 pytest_plugins = ["tests.plugins.seaweed"]
 pytestmark = pytest.mark.api
 
-
-LONG_LEASE = {"durationSeconds": 120, "renewDeadlineSeconds": 100, "retrySeconds": 0.5}
-"""As in production, a Lease outlasts a restart of the API server."""
+TRIES = 2
+"""How often each kind of request is refused."""
 
 
 @contextmanager
 def lasting(workshop: Workshop, **play: Any) -> Iterator[Stage]:
     """A stage whose operator must not end before its time."""
     with workshop.stage("outage", **play) as stage:
-        lease = {"name": LEASE_NAME, "namespace": stage.namespace, **LONG_LEASE}
-        stage.operator.settings = {**stage.operator.settings, "lease": lease}
-        stage.operator.start()
+        stage.start()
         yield stage
         assert stage.operator.starts == 1
 
@@ -89,3 +88,34 @@ def test_the_operator_outlives_a_restart_of_the_api_server(workshop: Workshop) -
         stage.wait("it goes on", lambda: stage.phase("ModelVersion", "digits-v2") == "Ready")
         births = stage.tier.recorder.births[stage.namespace]
         assert {key.name: n for key, n in births.items() if n > 1} == {}
+
+
+@contextmanager
+def refused(stage: Stage) -> Iterator[None]:
+    """Refuse everything, as an API server does that has not read its roles yet."""
+    everything = [Answer(403, faults.anything), Answer(403, faults.leases)]
+    stage.door.faults.extend(everything)
+    yield
+    for fault in everything:
+        until("it is refused", lambda fault=fault: fault.happened >= TRIES, stage.operator.log_tail)
+        stage.door.faults.remove(fault)
+
+
+def test_the_leader_outlives_an_api_server_that_refuses_everything_at_first(
+    workshop: Workshop,
+) -> None:
+    with lasting(workshop) as stage:
+        stage.publish()
+        with refused(stage):
+            stage.tier.cluster.create(training("later", stage.namespace))
+        stage.wait("it goes on", lambda: stage.phase("ModelVersion", "digits-v2") == "Ready")
+
+
+def test_an_operator_starts_before_an_api_server_that_refuses_everything_at_first(
+    workshop: Workshop,
+) -> None:
+    with workshop.stage("outage") as stage:
+        with refused(stage):
+            stage.start()
+        stage.publish()
+        assert stage.operator.starts == 1

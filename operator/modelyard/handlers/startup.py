@@ -28,6 +28,7 @@ from modelyard.kube.client import Client
 from modelyard.kube.connection import Connection, find_connection
 from modelyard.kube.domain import DomainMetrics
 from modelyard.kube.events import EventPoster
+from modelyard.kube.failures import Forbearance
 from modelyard.kube.kinds import ROOTS, Key, Raw
 from modelyard.kube.lease import Elector, LeaseLost
 from modelyard.kube.metrics import LoopMetrics
@@ -37,6 +38,8 @@ from modelyard.kube.sweep import fill, places, sweep
 LOG = logging.getLogger("modelyard.startup")
 SETTLE_SECONDS = 2.0
 """How long a LIST of kopf's may take to arrive before the sweep that it asks for."""
+REFUSED_SECONDS = 10.0
+"""How long the API server may refuse to list a kind before the process ends and says so."""
 DRAIN_SECONDS = 5.0
 """How long SIGTERM lets writes under way finish."""
 
@@ -142,15 +145,24 @@ class Operator:
             self._queue.add(target, urgent=deleting)
 
     async def _refresh(self) -> None:
-        """Fill the cache from LISTs, trying each for as long as it takes."""
+        """Fill the cache from LISTs, trying each for as long as it takes.
+
+        Raises:
+            Refused: the right to list a kind is missing.
+        """
         for kind, namespace in places(self._config.namespaces):
+            forbearance = Forbearance(REFUSED_SECONDS)
             while True:
                 try:
                     await fill(self._client, self._cache, kind, namespace)
                     break
                 except Retry as retry:
+                    forbearance.answered()
                     LOG.info("the API server is not ready: %s", retry)
                     await asyncio.sleep(retry.after or 1)
+                except Refused as refused:
+                    forbearance.refused(refused)
+                    await asyncio.sleep(1)
 
     async def _sweep(self) -> None:
         """Compare the cache with the API server before each resync, and after LISTs of kopf's."""

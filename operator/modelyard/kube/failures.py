@@ -1,6 +1,7 @@
 """What an answer of the API server means: try again, ask the user, or a bug of ours."""
 
 import json
+import time
 from collections.abc import Mapping
 
 from modelyard.api.errors import Broken, Refused, Retry
@@ -22,6 +23,29 @@ class AlreadyExists(Retry):
 
 class Missing(Retry):
     """The object of a write is gone."""
+
+
+class Forbearance:
+    """Bears refusals for a while: an API server that starts has not read its roles yet."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: float | None = None
+
+    def answered(self) -> None:
+        """Note that something was not refused."""
+        self._since = None
+
+    def refused(self, refused: Refused) -> None:
+        """Note a refusal.
+
+        Raises:
+            Refused: it has been like that for too long; the user must act.
+        """
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since > self._seconds:
+            raise refused
 
 
 def _details(body: bytes) -> tuple[str, str]:

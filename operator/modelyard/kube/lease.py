@@ -12,9 +12,9 @@ import time
 from datetime import UTC, datetime
 
 from modelyard.api.config import LeaseSettings
-from modelyard.api.errors import Retry
+from modelyard.api.errors import Refused, Retry
 from modelyard.kube.client import Client
-from modelyard.kube.failures import AlreadyExists
+from modelyard.kube.failures import AlreadyExists, Forbearance
 from modelyard.kube.kinds import LEASE, Raw
 
 MARGIN = 0.2
@@ -49,11 +49,21 @@ class Elector:
         return remaining
 
     async def acquire(self) -> None:
-        """Wait until the Lease is ours."""
+        """Wait until the Lease is ours.
+
+        Raises:
+            Refused: the right to the Lease has been missing for as long as the renew deadline.
+        """
+        forbearance = Forbearance(self._settings.renew_deadline_seconds)
         while True:
-            with contextlib.suppress(Retry):  # an API server that is away comes back
+            try:
                 if await self._attempt():
                     return
+                forbearance.answered()
+            except Retry:  # an API server that is away comes back
+                forbearance.answered()
+            except Refused as refused:
+                forbearance.refused(refused)
             await self._wait_for_change()
 
     async def keep(self) -> None:
@@ -66,21 +76,23 @@ class Elector:
         while True:
             await asyncio.sleep(self._settings.retry_seconds)
             deadline = renewed + self._settings.renew_deadline_seconds
-            with contextlib.suppress(Retry, TimeoutError):
+            try:
                 async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
                     if await self._attempt():
                         renewed = time.monotonic()
                         continue
                     raise LeaseLost("Another process holds the Lease")
-            if time.monotonic() >= deadline:
-                raise LeaseLost("The Lease could not be renewed in time")
+            except (Retry, Refused, TimeoutError) as obstacle:
+                if time.monotonic() >= deadline:
+                    text = f"The Lease could not be renewed in time: {obstacle!r}"
+                    raise LeaseLost(text) from obstacle
 
     async def release(self) -> None:
         """Give the Lease back, so that the next leader need not wait."""
         if not self.leading or self._lease is None:
             return
         self._valid_until = 0.0
-        with contextlib.suppress(Retry):
+        with contextlib.suppress(Retry, Refused):
             await self._client.renew(self._document("", self._lease), create=False)
 
     def _remaining(self) -> float:
@@ -125,7 +137,7 @@ class Elector:
         pause = max(self._settings.retry_seconds, 0.1)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
-                with contextlib.suppress(Retry):
+                with contextlib.suppress(Retry, Refused):
                     if await self._changes():
                         return
                 await asyncio.sleep(pause)
