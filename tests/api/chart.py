@@ -4,6 +4,7 @@ import base64
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,13 +48,22 @@ def identity_objects(namespace: str, without: str = "") -> list[dict[str, Any]]:
     """
     text = _rendered().replace(PLACE, namespace)
     objects = [o for o in yaml.safe_load_all(text) if o and o["kind"] in COLLECTIONS]
+    suffix = "-without-" + without.replace("/", "-")
     for made in objects if without else ():
         if _is_operators(made):
-            made["metadata"]["name"] += "-less"
-            made["rules"] = [r for r in made["rules"] if without not in r["resources"]]
+            made["metadata"]["name"] += suffix
+            made["rules"] = list(_less(made["rules"], without))
         elif made.get("roleRef", {}).get("name") == ROLE:
-            made["roleRef"]["name"] += "-less"
+            made["roleRef"]["name"] += suffix
     return objects
+
+
+def _less(rules: list[dict[str, Any]], without: str) -> Iterator[dict[str, Any]]:
+    """Yield the rules without one resource; what else a rule grants stays granted."""
+    for rule in rules:
+        kept = [resource for resource in rule["resources"] if resource != without]
+        if kept:
+            yield {**rule, "resources": kept}
 
 
 def _is_operators(made: dict[str, Any]) -> bool:

@@ -49,12 +49,19 @@ class Asked:
     allowed: bool
 
 
-def audited(folder: Path) -> Iterator[Asked]:
-    """Yield the requests about objects that the log in a folder tells of."""
+def audited(folder: Path, namespace: str) -> Iterator[Asked]:
+    """Yield the requests about objects that ServiceAccounts of a namespace sent.
+
+    Args:
+        folder: where the log lies.
+        namespace: that of one operator. Others may have met an API server that had just started
+            and had not read its roles yet.
+    """
     for line in (folder / "audit.log").read_text().splitlines():
         entry = json.loads(line)
         place = entry.get("objectRef")
-        if place and "resource" in place:
+        ours = entry["user"]["username"].startswith(f"system:serviceaccount:{namespace}:")
+        if ours and place and "resource" in place:
             name = "/".join(filter(None, (place["resource"], place.get("subresource"))))
             decision = entry.get("annotations", {}).get("authorization.k8s.io/decision")
             yield Asked(entry["verb"], place.get("apiGroup", ""), name, decision == "allow")
