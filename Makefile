@@ -37,15 +37,13 @@ demo: $(STAMP) ## Train, gate, register and serve a model on a real local Kubern
 
 # Green on a quiet and on a loaded machine alike; the rest runs by `make test-all` until it is.
 PROVEN := tests/simulation tests/unit tests/conformance tests/api \
-  --ignore tests/api/test_faults.py --ignore tests/api/test_outages.py \
-  --ignore tests/api/test_rbac.py \
   --ignore tests/simulation/test_mutants.py \
   --ignore tests/unit/store/test_crashes.py
 
 test: $(STAMP) ## Unit tests, simulation, and the operator before a real API server
 	@$(RUN) -m pytest -m "not bench and not e2e" --durations=15 $(PROVEN)
 
-test-all: $(STAMP) ## Also what is not yet green everywhere: faults, outages, rights, server, mutants
+test-all: $(STAMP) ## Also what is not yet green everywhere: server, fetcher, crashes, mutants
 	@$(RUN) -m pytest -m "not bench and not e2e" --durations=15
 
 test-e2e: $(STAMP) ## The product on the local Kubernetes (root, Linux)
@@ -54,9 +52,9 @@ test-e2e: $(STAMP) ## The product on the local Kubernetes (root, Linux)
 test-fast: $(STAMP) ## Unit tests and simulation only: no cluster, no root
 	@$(RUN) -m pytest -m "not bench and not api and not e2e"
 
-prove: $(STAMP) ## The full counts: 20,000 schedules, 1,000 crashes, a kill at every write (takes long)
-	@MODELYARD_SCHEDULES=20000 MODELYARD_CRASHES=1000 MODELYARD_KILLS=all \
-	  $(RUN) -m pytest -s tests/simulation tests/unit/store tests/api/test_kills.py
+prove: $(STAMP) ## The full counts: 20,000 schedules, 1,000 crashes, a kill at every write, every fault (takes long)
+	@MODELYARD_SCHEDULES=20000 MODELYARD_CRASHES=1000 MODELYARD_KILLS=all MODELYARD_FAULTS=all \
+	  $(RUN) -m pytest -s tests/simulation tests/unit/store tests/api/test_kills.py tests/api/test_faults.py
 
 lint: $(STAMP) ## ruff, mypy, import contracts
 	@$(VENV)/bin/ruff check .
