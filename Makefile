@@ -43,7 +43,7 @@ PROVEN := tests/simulation tests/unit tests/conformance tests/api \
 test: $(STAMP) ## Unit tests, simulation, and the operator before a real API server
 	@$(RUN) -m pytest -m "not bench and not e2e" --durations=15 $(PROVEN)
 
-test-all: $(STAMP) ## Also what is not yet green everywhere: server, fetcher, crashes, mutants
+test-all: $(STAMP) ## Also what is not yet green everywhere: crashes of the store, mutants
 	@$(RUN) -m pytest -m "not bench and not e2e" --durations=15
 
 test-e2e: $(STAMP) ## The product on the local Kubernetes (root, Linux)
