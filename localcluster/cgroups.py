@@ -1,11 +1,15 @@
 """Control groups of a cluster, on machines with hierarchy version 1, version 2 or both."""
 
+import errno
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 DAEMONS = "daemons"
+LEAF = "init"
+"""Where a container's own processes go, as in kind."""
 REMOVE_SECONDS = 20.0
 
 
@@ -64,10 +68,30 @@ def _make(hierarchy: Hierarchy, group: Path) -> None:
 
 
 def _delegate(group: Path) -> None:
-    controllers = (group / "cgroup.controllers").read_text().split()
-    if controllers:
-        enabled = " ".join(f"+{controller}" for controller in controllers)
-        (group / "cgroup.subtree_control").write_text(enabled)
+    """Pass a version 2 group's controllers on to its children."""
+    passed = group / "cgroup.subtree_control"
+    missing = set((group / "cgroup.controllers").read_text().split())
+    missing -= set(passed.read_text().split())
+    if not missing:
+        return
+    enabled = " ".join(f"+{controller}" for controller in sorted(missing))
+    try:
+        passed.write_text(enabled)
+    except OSError as error:
+        # In a container the topmost group is not the kernel's own root, and holds processes.
+        if error.errno != errno.EBUSY:
+            raise
+        _clear(group)
+        passed.write_text(enabled)
+
+
+def _clear(group: Path) -> None:
+    """Move a group's processes into a child: one with processes may pass nothing on."""
+    leaf = group / LEAF
+    leaf.mkdir(exist_ok=True)
+    for pid in (group / "cgroup.procs").read_text().split():
+        with suppress(ProcessLookupError):
+            (leaf / "cgroup.procs").write_text(pid)
 
 
 def remove(name: str) -> list[Path]:

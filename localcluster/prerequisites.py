@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -41,8 +42,7 @@ def install(programs: dict[str, str], progress: Callable[[str], None]) -> None:
     packages = missing_packages(programs)
     if not packages:
         return
-    if os.geteuid() or not shutil.which("apt-get"):
-        raise Refused(f"{', '.join(packages)} missing", f"install: {' '.join(packages)}")
+    _check_installable(packages)
     progress(f"installing {' '.join(packages)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     what = "apt-get update"
@@ -51,12 +51,29 @@ def install(programs: dict[str, str], progress: Callable[[str], None]) -> None:
     run_slowly("apt-get install", *words, progress=progress, env=environment)
 
 
+def _check_installable(packages: list[str]) -> None:
+    if packages and (os.geteuid() or not shutil.which("apt-get")):
+        raise Refused(f"{', '.join(packages)} missing", f"install: {' '.join(packages)}")
+
+
+def check_machine() -> None:
+    """Check that this machine can run a node and build its images.
+
+    Raises:
+        Refused: a right is missing, or a program that cannot be installed from here.
+    """
+    check_rights()
+    _check_installable(missing_packages(NODE_PROGRAMS | IMAGE_PROGRAMS))
+
+
 def check_rights() -> None:
     """Check that this process may make namespaces.
 
     Raises:
         Refused: it may not.
     """
+    if sys.platform != "linux":
+        raise Refused("a local cluster needs Linux", "use a virtual machine, or --provider current")
     if os.geteuid():
         raise Refused(
             "a local cluster needs root",

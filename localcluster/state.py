@@ -38,7 +38,9 @@ class ClusterState:
         """Remember this for a cluster."""
         folder = cluster_folder(name)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_text(json.dumps(asdict(self), indent=2) + "\n")
+        written = folder / f"{FILE}.new"
+        written.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        written.replace(folder / FILE)
 
 
 def read_state(name: str) -> ClusterState | None:
@@ -59,6 +61,8 @@ def _given(name: str) -> Iterator[IPv4Network]:
 
 
 def _read(path: Path) -> ClusterState | None:
-    if not path.exists():
+    """Return the state in a file; None if there is none, or it is of another version of us."""
+    try:
+        return ClusterState(**json.loads(path.read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
         return None
-    return ClusterState(**json.loads(path.read_text()))

@@ -10,6 +10,7 @@ from demo import cluster as clusters
 from demo import install
 from demo.cluster import Cluster
 from tests.e2e.yard import Yard, assert_clean, operator_log
+from tests.machine import obstacle
 
 NAME = os.environ.get("MODELYARD_E2E_CLUSTER", "yard-test")
 KEEP = os.environ.get("MODELYARD_E2E_KEEP") == "1"
@@ -24,19 +25,36 @@ class Installed:
     keys: tuple[str, str]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def capable() -> None:
+    """Skip the tier, with one reason for all of it, where no node can run."""
+    if lacking := obstacle():
+        pytest.skip(lacking)
+
+
 @pytest.fixture(scope="session")
-def installed(pytestconfig: pytest.Config) -> Iterator[Installed]:
+def installed(capable: None, pytestconfig: pytest.Config) -> Iterator[Installed]:
     """The cluster with store, operator and data; how it comes up is shown."""
-    if os.geteuid() != 0:
-        pytest.skip("the local cluster needs root: run as root, or use `make test-fast`")
-    with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        found = _install()
-    yield found
-    if not KEEP:
+    visibly = pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
+    try:
+        with visibly():
+            found = _install()
+        yield found
+    finally:
+        with visibly():
+            _remove()
+
+
+def _remove() -> None:
+    if KEEP:
+        print(f"\nkept: `python -m localcluster down --name {NAME}` removes it")
+    else:
         clusters.localcluster("down", "--name", NAME)
 
 
 def _install() -> Installed:
+    if not KEEP:  # what an interrupted run left is in no known state
+        clusters.localcluster("down", "--name", NAME)
     cluster = clusters.start(NAME)
     clusters.load_images(NAME)
     keys = install.install_store(cluster)

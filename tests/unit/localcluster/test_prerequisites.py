@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import cgroups, cli, cluster, prerequisites
+from localcluster import cgroups, cli, cluster, prerequisites, state
 from localcluster.cgroups import Hierarchy
 from localcluster.errors import Refused
 
@@ -33,6 +33,23 @@ def test_without_root_there_is_one_line_with_two_ways_out(
     assert "needs root" in said
     assert "sudo" in said
     assert "--provider current" in said
+
+
+def test_elsewhere_than_on_linux_there_is_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(Refused, match=r"needs Linux; .*--provider current"):
+        prerequisites.check_machine()
+
+
+def test_a_machine_is_told_of_programs_that_it_cannot_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(prerequisites, "check_capabilities", lambda _: None)
+    monkeypatch.setattr(prerequisites, "missing_packages", lambda _: ["runc"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(Refused, match="runc missing; install: runc"):
+        prerequisites.check_machine()
 
 
 def test_a_container_without_rights_is_told_what_it_lacks() -> None:
@@ -83,6 +100,19 @@ def test_more_nodes_than_there_are_addresses_are_refused(
         found.layout(2)
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"provider": "native", "unheard": 1}'])
+def test_a_state_that_cannot_be_read_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str
+) -> None:
+    """Killed while it was written, or written by another version: `down` still works."""
+    monkeypatch.setenv("MODELYARD_CACHE", str(tmp_path))
+    cluster.ClusterState("native", slot=1).write("yard")
+    (written,) = (tmp_path / "clusters/yard").iterdir()
+    written.write_text(content)
+    assert state.read_state("yard") is None
+    assert state.free_addresses("other", []).slot >= 0
+
+
 def test_version_2_groups_pass_their_controllers_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -90,6 +120,7 @@ def test_version_2_groups_pass_their_controllers_on(
     for group in (tmp_path, tmp_path / "modelyard-yard"):
         group.mkdir(exist_ok=True)
         (group / "cgroup.controllers").write_text("cpu memory pids\n")
+        (group / "cgroup.subtree_control").touch()
     (tmp_path / "modelyard-yard" / cgroups.DAEMONS).mkdir()
     hierarchy = Hierarchy(tmp_path, 2, frozenset({"rw"}))
     monkeypatch.setattr(cgroups, "hierarchies", lambda: [hierarchy])
@@ -100,6 +131,17 @@ def test_version_2_groups_pass_their_controllers_on(
     assert (daemons / "cgroup.procs").read_text() == "4711"
     assert not (tmp_path / "modelyard-yard" / "cgroup.procs").exists()
     assert cgroups.present("modelyard-yard") == [tmp_path / "modelyard-yard"]
+
+
+def test_controllers_that_are_passed_on_are_not_passed_on_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cgroup.controllers").write_text("cpu memory pids\n")
+    (tmp_path / "cgroup.subtree_control").write_text("memory\n")
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: [Hierarchy(tmp_path, 2, frozenset())])
+    with pytest.raises(FileNotFoundError):  # the kernel would have filled the new group
+        cgroups.join("modelyard-yard", 4711)
+    assert (tmp_path / "cgroup.subtree_control").read_text() == "+cpu +pids"
 
 
 def test_version_1_groups_get_processors_before_processes(
