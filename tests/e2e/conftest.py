@@ -25,15 +25,14 @@ class Installed:
     keys: tuple[str, str]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def capable() -> None:
-    """Skip the tier, with one reason for all of it, where no node can run."""
+def pytest_runtest_setup() -> None:
+    """Skip the tier where no node can run; from one place, so that the reason is one line."""
     if lacking := obstacle():
         pytest.skip(lacking)
 
 
 @pytest.fixture(scope="session")
-def installed(capable: None, pytestconfig: pytest.Config) -> Iterator[Installed]:
+def installed(pytestconfig: pytest.Config) -> Iterator[Installed]:
     """The cluster with store, operator and data; how it comes up is shown."""
     visibly = pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
     try:
