@@ -122,13 +122,17 @@ def test_a_loss_that_is_no_number_is_told_apart(submitted):
     assert (failure["category"], failure["exitCode"]) == ("Diverged", 70)
     assert "loss" in failure["message"]
     assert "learningRate" in failure["hint"]
+    assert failure["hint"] in steps.condition(failed, "Failed")["message"]
 
 
 def test_out_of_memory_is_typed(submitted):
     failed = submitted.wait("mtrain", "starved", "Failed")
     failure = failed["status"]["failure"]
     assert (failure["category"], failure["exitCode"]) == ("OutOfMemory", 137)
-    assert "memory" in failure["hint"]
+    assert "resources.limits.memory" in failure["hint"]
+    shown = steps.condition(failed, "Failed")
+    assert shown["reason"] == "OutOfMemory"
+    assert failure["hint"] in shown["message"]
 
 
 def test_a_gpu_that_is_not_there_is_told_in_the_schedulers_words(submitted):

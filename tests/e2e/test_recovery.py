@@ -41,7 +41,7 @@ def _started(yard, name, change=_long):
     return yard.pod_of(f"modelyard.dev/training={name}")
 
 
-def _resumed(yard, name, reason):
+def _resumed(yard, name, reasons):
     """Check that one interruption was counted, and that the run went on where it was saved."""
     done = yard.completed(name)
     status = done["status"]
@@ -49,7 +49,7 @@ def _resumed(yard, name, reason):
     assert status.get("retries", 0) == 0
     assert status["interruptionCount"] == 1
     (interruption,) = status["interruptions"]
-    assert interruption["reason"] == reason
+    assert interruption["reason"] in reasons
     assert interruption["resumedFromStep"] >= 100
     assert status["progress"]["percent"] == 100
     return interruption
@@ -69,14 +69,16 @@ def _undisturbed(yard, name):
 def test_a_deleted_pod_saves_its_state_and_the_next_goes_on(yard):
     pod = _started(yard, "evicted")
     yard.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
-    interruption = _resumed(yard, "evicted", "Exit75")
+    # The pod may be gone before anybody has read its last words: then its Job tells the code, and
+    # the last step that is known is the last that was reported.
+    interruption = _resumed(yard, "evicted", {"Exit75"})
     assert interruption["stepsLost"] == 0
-    assert interruption["lastStep"] == interruption["resumedFromStep"]
+    assert interruption["lastStep"] <= interruption["resumedFromStep"]
 
 
 def test_a_killed_trainer_is_repeated_from_its_last_checkpoint(yard):
     kill_in_pod(_started(yard, "killed"), "modelyard_trainer")
-    interruption = _resumed(yard, "killed", "Exit137")
+    interruption = _resumed(yard, "killed", {"Exit137"})
     assert interruption["resumedFromStep"] % 100 == 0
 
 
@@ -84,7 +86,8 @@ def test_a_deleted_job_is_an_interruption(yard):
     _started(yard, "jobless")
     job = yard.found("mtrain", "jobless")["status"]["jobName"]
     yard.kubectl("delete", "job", job, "--wait=false")
-    _resumed(yard, "jobless", "Exit75")
+    # Without Job and pod nothing is left that tells the code.
+    _resumed(yard, "jobless", {"Exit75", "PodLost"})
 
 
 def test_a_killed_operator_finds_everything_as_it_was(yard):
@@ -195,8 +198,14 @@ def test_a_store_that_is_away_for_a_minute_costs_only_time(yard, spare):
         yard.cluster.kubectl("-n", install.SYSTEM, "scale", "deploy/modelyard", "--replicas=1")
         yard.apply(deployment("spare", served))
         yard.kubectl("delete", "mver", doomed, "--wait=false")
-        yard.wait("mtrain", "registering", "Evaluated", reason="StoreUnreachable", seconds=90)
-        yard.wait("mver", doomed, "Committed", reason="StoreUnreachable", seconds=60)
+        for kind, name, where in (
+            ("mtrain", "registering", "Evaluated"),
+            ("mver", doomed, "Committed"),
+        ):
+            told = yard.wait(kind, name, where, reason="StoreUnreachable", seconds=90)
+            message = steps.condition(told, where)["message"]
+            assert install.ENDPOINT in message
+            assert "check that it runs" in message
         time.sleep(max(0.0, OUTAGE_SECONDS - (time.monotonic() - started)))
     for name in ("registering", "saving"):
         _undisturbed(yard, name)

@@ -4,13 +4,14 @@ The order of the rules is the specification: a permanent exit code wins over eve
 disruption that Kubernetes announced, then the exit code.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
 from modelyard.api.reasons import FailureCategory
 from modelyard.api.run import ExitCode, RunResult
-from modelyard.plan.observed import ContainerView, PodView, RunFact
+from modelyard.plan.observed import ContainerView, JobView, PodView, RunFact
 
 TRAINER = "trainer"
 TERMINATED = 143
@@ -40,6 +41,7 @@ _PERMANENT = {
     ExitCode.DATA_ERROR: FailureCategory.DATA_ERROR,
     ExitCode.DIVERGED: FailureCategory.DIVERGED,
 }
+_JOB_SAYS = re.compile(r" failed with exit code (\d+) matching FailJob rule ")
 _KILLS = frozenset({int(ExitCode.INTERRUPTED), int(ExitCode.KILLED), TERMINATED})
 
 
@@ -76,15 +78,31 @@ class Failed:
 Ending = Done | Interrupted | Failed
 
 
-def ending_of(pod: PodView | None) -> Ending:
-    """Classify the end of an attempt by its finished pod; None if the pod vanished."""
+def ending_of(pod: PodView | None, job: JobView | None) -> Ending:
+    """Classify the end of an attempt by its finished pod; by its Job if the pod vanished."""
     if pod is None:
-        return Interrupted(FailureCategory.POD_LOST)
+        return _vanished(job)
     trainer = pod.container(TRAINER) or ContainerView(TRAINER)
     result = _result(trainer.termination_message)
     if trainer.exit_code == ExitCode.DONE:
         return _done(pod, result)
     return _failed(pod, trainer, result)
+
+
+def _vanished(job: JobView | None) -> Ending:
+    """Take the exit code from the Job, which outlives a pod that somebody deleted.
+
+    The words are those of Kubernetes 1.36, pkg/controller/job/pod_failure_policy.go.
+    """
+    told = _JOB_SAYS.search(job.failure_message) if job else None
+    if job is None or told is None:
+        return Interrupted(FailureCategory.POD_LOST)
+    code = int(told[1])
+    if code not in _PERMANENT:
+        return Interrupted(f"Exit{code}")
+    message = f"The trainer of Job {job.name} exited with code {code}; its pod is gone."
+    failure = failed(_PERMANENT[ExitCode(code)], message)
+    return replace(failure, permanent=True, exit_code=code)
 
 
 def published(fact: RunFact) -> Done | None:

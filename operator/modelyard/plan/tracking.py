@@ -109,7 +109,8 @@ def delete_job(namespace: str, job: JobView) -> Delete:
 def _conclude(
     training: ModelTraining, draft: TrainingDraft, observed: TrainingObserved, pod: PodView | None
 ) -> Plan:
-    ending = published(observed.run) or ending_of(pod)
+    job = current_job(training, observed.jobs)
+    ending = published(observed.run) or ending_of(pod, job)
     if isinstance(ending, Done):
         return record_result(training, draft, ending, pod).plan()
     if isinstance(ending, Interrupted):

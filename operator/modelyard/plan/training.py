@@ -62,7 +62,7 @@ def _attempt_needs(
         over = settled(training, jobs, pods)
         return TrainingNeeds(live=ended and _quiet((), pods), run=over)
     if settled(training, jobs, pods):
-        ending = ending_of(pod)
+        ending = ending_of(pod, present)
         log_of = pod.name if isinstance(ending, Failed) else None
         return TrainingNeeds(log_of=log_of, run=not isinstance(ending, Done))
     trainer = pod.container(TRAINER)

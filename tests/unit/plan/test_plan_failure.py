@@ -2,6 +2,7 @@ import pytest
 
 from modelyard.api.reasons import FailureCategory
 from modelyard.plan.failure import HINTS, Done, Failed, Interrupted, ending_of
+from modelyard.plan.observed import JobView
 from tests.builders import DIGEST, ended_pod, make_pod, make_trainer, result_text
 
 RESULT = result_text(
@@ -28,7 +29,7 @@ RESULT = result_text(
     ],
 )
 def test_a_failure_has_category_message_and_hint(pod, category, permanent):
-    ending = ending_of(pod)
+    ending = ending_of(pod, None)
     assert isinstance(ending, Failed)
     assert (ending.category, ending.permanent) == (category, permanent)
     assert ending.message
@@ -49,21 +50,42 @@ def test_a_failure_has_category_message_and_hint(pod, category, permanent):
     ],
 )
 def test_what_is_not_the_programs_fault_is_an_interruption(pod, reason):
-    ending = ending_of(pod)
+    ending = ending_of(pod, None)
     assert isinstance(ending, Interrupted)
     assert reason in {ending.reason, None}
 
 
+def _job(message):
+    return JobView("fraud-a1", "uid", 1, failed=True, failure_message=message)
+
+
+SAID = "Container trainer for pod team/fraud-a1-0 failed with exit code {} matching FailJob rule at"
+
+
+@pytest.mark.parametrize(("code", "reason"), [(75, "Exit75"), (None, "PodLost")])
+def test_a_job_tells_of_a_pod_that_is_gone(code, reason):
+    job = _job(f"{SAID.format(code)} index 0" if code else "Job has reached the backoff limit")
+    assert ending_of(None, job) == Interrupted(reason)
+
+
+def test_a_permanent_failure_is_known_without_its_pod():
+    ending = ending_of(None, _job(f"{SAID.format(65)} index 0"))
+    assert isinstance(ending, Failed)
+    assert (ending.category, ending.permanent, ending.exit_code) == ("DataError", True, 65)
+    assert "fraud-a1" in ending.message
+    assert ending.hint
+
+
 def test_done_names_version_and_digest():
-    ending = ending_of(ended_pod(0, message=result_text()))
+    ending = ending_of(ended_pod(0, message=result_text()), None)
     assert isinstance(ending, Done)
     assert (ending.version, ending.manifest_digest) == (3, DIGEST)
 
 
 def test_the_trainers_own_words_win_and_raw_text_becomes_the_log():
-    told = ending_of(ended_pod(1, message=RESULT))
+    told = ending_of(ended_pod(1, message=RESULT), None)
     assert (told.message, told.hint, told.log_tail) == ("403", "h", "")
-    raw = ending_of(ended_pod(1, message="Traceback …"))
+    raw = ending_of(ended_pod(1, message="Traceback …"), None)
     assert raw.log_tail == "Traceback …"
     assert raw.exit_code == 1
 
