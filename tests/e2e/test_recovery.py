@@ -35,10 +35,9 @@ def _long(spec):
 
 
 def _started(yard, name, change=_long):
-    """Start a training; return it and its pod once it has a checkpoint."""
+    """Start a training and wait until it has a checkpoint."""
     yard.apply(training(name, change))
     yard.at_step(name, 150)
-    return yard.pod_of(f"modelyard.dev/training={name}")
 
 
 def _resumed(yard, name, reasons):
@@ -66,28 +65,46 @@ def _undisturbed(yard, name):
     assert version["metadata"]["name"] == done["status"]["modelVersionName"]
 
 
-def test_a_deleted_pod_saves_its_state_and_the_next_goes_on(yard):
-    pod = _started(yard, "evicted")
+@pytest.fixture(scope="module")
+def interrupted(yard):
+    """Three trainings that were disturbed while they ran, in three ways; the waits overlap."""
+    yard.apply(*(training(name, _long) for name in ("evicted", "killed", "jobless")))
+    for name, disturb in {"evicted": _evict, "killed": _kill, "jobless": _take_job}.items():
+        yard.at_step(name, 150)
+        disturb(yard, name)
+    return yard
+
+
+def _evict(yard, name):
+    pod = yard.pod_of(f"modelyard.dev/training={name}")
     yard.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
+
+
+def _kill(yard, name):
+    kill_in_pod(yard.pod_of(f"modelyard.dev/training={name}"), "modelyard_trainer")
+
+
+def _take_job(yard, name):
+    job = yard.found("mtrain", name)["status"]["jobName"]
+    yard.kubectl("delete", "job", job, "--wait=false")
+
+
+def test_a_deleted_pod_saves_its_state_and_the_next_goes_on(interrupted):
     # The pod may be gone before anybody has read its last words: then its Job tells the code, and
     # the last step that is known is the last that was reported.
-    interruption = _resumed(yard, "evicted", {"Exit75"})
+    interruption = _resumed(interrupted, "evicted", {"Exit75"})
     assert interruption["stepsLost"] == 0
     assert interruption["lastStep"] <= interruption["resumedFromStep"]
 
 
-def test_a_killed_trainer_is_repeated_from_its_last_checkpoint(yard):
-    kill_in_pod(_started(yard, "killed"), "modelyard_trainer")
-    interruption = _resumed(yard, "killed", {"Exit137"})
+def test_a_killed_trainer_is_repeated_from_its_last_checkpoint(interrupted):
+    interruption = _resumed(interrupted, "killed", {"Exit137"})
     assert interruption["resumedFromStep"] % 100 == 0
 
 
-def test_a_deleted_job_is_an_interruption(yard):
-    _started(yard, "jobless")
-    job = yard.found("mtrain", "jobless")["status"]["jobName"]
-    yard.kubectl("delete", "job", job, "--wait=false")
+def test_a_deleted_job_is_an_interruption(interrupted):
     # Without Job and pod nothing is left that tells the code.
-    _resumed(yard, "jobless", {"Exit75", "PodLost"})
+    _resumed(interrupted, "jobless", {"Exit75", "PodLost"})
 
 
 def test_a_killed_operator_finds_everything_as_it_was(yard):

@@ -17,10 +17,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 def versions(yard):
     """Two versions of one model, v1 and v2."""
     names = ["roll-one", "roll-two"]
-    for name in names:
-        yard.apply(training(name, lambda spec: spec.update(modelName="roll")))
-        yard.completed(name)
-    return [yard.found("mtrain", name)["status"]["modelVersionName"] for name in names]
+    yard.apply(*(training(name, lambda spec: spec.update(modelName="roll")) for name in names))
+    return sorted(yard.completed(name)["status"]["modelVersionName"] for name in names)
 
 
 class Load:
