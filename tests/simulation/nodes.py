@@ -60,6 +60,7 @@ LAST_WORDS = (
     result_text(exit_code=1, version=None, manifest_digest=None, category="StoreError"),
 )
 HALF_RESULTS = ("bye", result_text(version=None), result_text(manifest_digest=None))
+POLICY_CODES = frozenset({64, 65, 70, 75})
 WAITS = ("ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "ContainerCreating")
 
 
@@ -74,6 +75,17 @@ def is_true(raw: Raw, kind: str) -> bool:
 
 def finished(pod: Raw) -> bool:
     return pod["status"].get("phase") in {"Succeeded", "Failed"}
+
+
+def _said_of(pods: list[Raw]) -> str:
+    """Return what a failed Job's condition says of a pod that its podFailurePolicy matched."""
+    for pod in pods:
+        for entry in pod["status"].get("containerStatuses") or []:
+            code = entry["state"].get("terminated", {}).get("exitCode")
+            if code in POLICY_CODES:
+                where = f"Container trainer for pod {pod['metadata']['name']}"
+                return f"{where} failed with exit code {code} matching FailJob rule at index 0"
+    return ""
 
 
 def owned(raw: Raw, uid: str) -> bool:
@@ -116,7 +128,7 @@ class Nodes:
             self._end_job(job, "Failed")
         elif all(finished(pod) for pod in pods):
             done = any(pod["status"]["phase"] == "Succeeded" for pod in pods)
-            self._end_job(job, "Complete" if done else "Failed")
+            self._end_job(job, "Complete" if done else "Failed", _said_of(pods))
 
     def late_pod(self) -> None:
         """Let the Job controller create a pod of a Job whose deletion it has not seen."""
@@ -126,8 +138,8 @@ class Nodes:
             job = self.random.choice(owned_ones)
             self._new_pod(job, job["spec"]["template"])
 
-    def _end_job(self, job: Raw, kind: str) -> None:
-        condition = {"type": kind, "status": "True", "reason": "R", "message": ""}
+    def _end_job(self, job: Raw, kind: str, message: str = "") -> None:
+        condition = {"type": kind, "status": "True", "reason": "R", "message": message}
         self.api.change("job-controller", key_of(job), status={"conditions": [condition]})
 
     def _new_pod(self, owner: Raw, template: Raw, annotations: Raw | None = None) -> None:
