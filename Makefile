@@ -37,7 +37,6 @@ demo: $(STAMP) ## Train, gate, register and serve a model on a real local Kubern
 
 # Green on a quiet and on a loaded machine alike; the rest runs by `make test-all` until it is.
 PROVEN := tests/simulation tests/unit tests/conformance tests/api \
-  --ignore tests/simulation/test_mutants.py \
   --ignore tests/unit/store/test_crashes.py
 
 test: $(STAMP) ## Unit tests, simulation, and the operator before a real API server

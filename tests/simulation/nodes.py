@@ -200,9 +200,11 @@ class Nodes:
         container = (pod["status"].get("containerStatuses") or [{}])[0]
         if "running" not in container.get("state", {}):
             self._start(pod)
-        elif self.chance(0.7) and not self.kind:
+        elif self.chance(0.8) and not self.kind:
             uid = pod["metadata"]["uid"]
-            self.steps[uid] = min(STEPS, self.steps.get(uid, 0) + self.random.randint(1, 40))
+            self.steps[uid] = min(
+                STEPS, self.steps.get(uid, 0) + self.random.choice((1, 5, 20, 40))
+            )
         else:
             self._finish(pod)
 

@@ -79,7 +79,7 @@ class Schedule(Users, Mishaps, Settled):
             self.fault_crash: 3,
             self.fault_error: 2,
             self.fault_answer: 1,
-            self.fault_forbidden: 1,
+            self.fault_forbidden: 2,
             self.fault_hang: 3,
             self.fault_drop: 2,
             self.fault_duplicate: 2,

@@ -15,7 +15,9 @@ from tests.simulation.branches import Branches
 from tests.simulation.hunt import FoundError, run_all, run_seed
 from tests.simulation.schedule import Schedule
 
-SAMPLE = 500
+SAMPLE = 2000
+LEAST_SHARE = 0.98
+"""Of the branches of all planners; what is rarer than this sample shows is what misses."""
 COUNT = int(os.environ.get("MODELYARD_SCHEDULES", SAMPLE))
 
 
@@ -38,7 +40,7 @@ def test_schedules_take_the_branches_of_the_planners(tally):
     branches.add(tally.taken)
     print(f"\nbranches of the planners taken: {branches.share():.1%}; never:")
     print("\n".join(f"  {way}" for way in branches.missing()))
-    assert branches.share() >= 0.95
+    assert branches.share() >= LEAST_SHARE
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

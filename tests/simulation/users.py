@@ -43,7 +43,7 @@ class Users(World):
             self.shelf.publish(raw, 1, self._past_manifest())
             manifest, digest = self.shelf.at((NAMESPACE, "digits", number))
             self.api.create("user", model_version(past, manifest, digest, None))
-        if self.random.random() < 0.2:
+        if self.random.random() < 0.35:
             self._strange_version()
 
     def _past_manifest(self) -> dict[str, Any]:
@@ -139,10 +139,19 @@ class Users(World):
 
     def user_deletes(self) -> None:
         raw = self.pick(self.api.all(self.random.choice(ROOT_KINDS)))
+        strange = self.pick(self._strange_ones())
+        if strange is not None and self.random.random() < 0.5:
+            raw = strange
         if raw is not None:
             self.trace[-1] += f" {key_of(raw)}"
             self.invariants.unguarded(raw)
             self.api.delete("user", key_of(raw))
+
+    def _strange_ones(self) -> list[Raw]:
+        """Return the versions that catch the eye of somebody who tidies up."""
+        known = self.invariants.strange
+        found = [raw for raw in self.api.all("ModelVersion") if raw["metadata"]["uid"] in known]
+        return [raw for raw in found if not raw["metadata"].get("deletionTimestamp")]
 
     def user_holds(self) -> None:
         kinds = [kind for kind in (*ROOT_KINDS, *CHILD_KINDS) if kind != "Pod"]
