@@ -243,8 +243,9 @@ VALUES = {
 }
 ALL = "jobs.batch deployments.apps services"
 GRANTED = {
-    "modeltrainings modelversions modeldeployments": "get list watch patch",
-    "modelversions": "create",
+    "modeltrainings modelversions modeldeployments": "get list watch",
+    "modeltrainings": "patch",
+    "modelversions": "create patch",
     ALL: "create get list watch delete",
     "deployments.apps services": "patch",
     "pods": "get list watch",
@@ -253,6 +254,7 @@ GRANTED = {
 DENIED = {
     "secrets": "get list watch create",
     "modeltrainings modeldeployments": "create delete update",
+    "modeldeployments": "patch",
     "modelversions": "delete update",
     ALL: "update deletecollection",
     "pods pods/exec serviceaccounts configmaps leases.coordination.k8s.io": "create delete patch",

@@ -198,7 +198,9 @@ async def run_operator(config: OperatorConfig) -> int:
     connection = await find_connection()
     async with Client(connection, config.client, metrics) as client:
         operator = Operator(config, client, connection, metrics)
-        return await _run(operator)
+        code = await _run(operator)
+    await connection.closed()
+    return code
 
 
 async def _run(operator: Operator) -> int:

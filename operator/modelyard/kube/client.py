@@ -3,7 +3,6 @@
 Every write passes the gate first: while the Lease is not safely ours, nothing leaves the process.
 """
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -95,17 +94,13 @@ class Client:
         self._gate = gate
 
     async def __aenter__(self) -> "Client":
-        tls = self._connection.tls
-        connector = aiohttp.TCPConnector(
-            limit=self._settings.connections, ssl=True if tls is None else tls, keepalive_timeout=60
-        )
-        self._session = aiohttp.ClientSession(connector=connector)
+        pool = self._connection.pool(self._settings.connections)
+        self._session = aiohttp.ClientSession(connector=pool)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
-            await asyncio.sleep(0)  # lets the transports close before the loop does
 
     async def get(self, kind: Kind, namespace: str, name: str, urgent: bool = False) -> Raw | None:
         """Return the live object, or None if there is none."""

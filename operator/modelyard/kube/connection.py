@@ -4,15 +4,25 @@
 with aiohttp itself, because the generated client's serialisation costs more CPU than the request.
 """
 
+import asyncio
 import os
+import socket
 import ssl
+import time
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakSet
+
+import aiohttp
 
 from modelyard.api.errors import Broken
 
 TOKEN_SECONDS = 60.0
 """Projected tokens rotate; the file is read again at least this often."""
+KEEPALIVE_SECONDS = 60.0
+GOODBYE_SECONDS = 5.0
+"""How long the API server may take to answer the end of a TLS connection."""
+LOOK_SECONDS = 0.01
 
 
 @dataclass
@@ -21,6 +31,7 @@ class Connection:
 
     configuration: Any
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    _sockets: WeakSet[socket.socket] = field(default_factory=WeakSet, repr=False)
 
     @property
     def server(self) -> str:
@@ -35,6 +46,35 @@ class Connection:
         settings = await self.configuration.auth_settings()
         token = (settings.get("BearerToken") or {}).get("value")
         return {"Authorization": token} if token else {}
+
+    def pool(self, limit: int) -> aiohttp.TCPConnector:
+        """Return an empty pool of at most `limit` connections, 0 meaning any number."""
+
+        def make(info: aiohttp.AddrInfoType) -> socket.socket:
+            made = socket.socket(*info[:3])
+            self._sockets.add(made)
+            return made
+
+        return aiohttp.TCPConnector(
+            limit=limit,
+            ssl=True if self.tls is None else self.tls,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            socket_factory=make,
+        )
+
+    async def closed(self) -> None:
+        """Wait until the other side knows of the end of every connection: call it at the very end.
+
+        The end of a request that is cut short is a TLS goodbye, which has an answer. aiohttp waits
+        for none of these, and a process that ends first leaves its connections to the kernel.
+        """
+        deadline = time.monotonic() + GOODBYE_SECONDS
+        while self._open() and time.monotonic() < deadline:  # noqa: ASYNC110 - sockets do not tell
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _open(self) -> bool:
+        """Tell whether a connection is still open."""
+        return any(made.fileno() >= 0 for made in self._sockets)
 
 
 def _tls(configuration: Any) -> ssl.SSLContext | None:

@@ -31,7 +31,6 @@ ERROR_WITHIN = 32
 
 def open_session(connection: Connection) -> aiohttp.ClientSession:
     """Return a session that authenticates each request anew; whoever gets it closes it."""
-    tls = connection.tls
 
     async def translate(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -42,8 +41,7 @@ def open_session(connection: Connection) -> aiohttp.ClientSession:
             return await _watched(answer)
         return await _read(answer, listing="limit" in request.url.query)
 
-    connector = aiohttp.TCPConnector(limit=0, ssl=True if tls is None else tls)
-    return aiohttp.ClientSession(connector=connector, middlewares=(translate,))
+    return aiohttp.ClientSession(connector=connection.pool(0), middlewares=(translate,))
 
 
 def _fatal(status: int) -> bool:
