@@ -43,6 +43,7 @@ FORBIDDEN_IN_LOGS = (
     "never retrieved",
     "never awaited",
     "Unclosed",
+    "ResourceWarning",
 )
 PLURALS = {
     "ModelTraining": (names.API_VERSION, "modeltrainings"),
