@@ -14,6 +14,9 @@ from demo.cluster import ROOT, Cluster, StepFailed
 
 CLUSTER = "yard"
 FIGURES = ROOT / "figures" / "demo.json"
+WELCOME = """\
+Nine steps, from an empty machine to a served model. The first run builds Kubernetes and images,
+in about twenty minutes on two cores; later ones take less than three. It can be run again."""
 
 
 def _prepare(timings: steps.Timings) -> Cluster:
@@ -56,12 +59,17 @@ def _train(cluster: Cluster, timings: steps.Timings, console: Console) -> dict[s
     return version
 
 
-def _serve(cluster: Cluster, timings: steps.Timings, console: Console) -> dict[str, Any]:
-    """Serve the version and ask it for two predictions; return them."""
+def _serve(
+    cluster: Cluster, timings: steps.Timings, console: Console, version: dict[str, Any]
+) -> str:
+    """Serve the version and ask it for two predictions; return them in words."""
     with timings.step("kubectl apply -f examples/02-deployment.yaml"):
         steps.apply_example(cluster, "02-deployment.yaml")
-        steps.wait_ready(cluster, "digits")
+        stable = steps.wait_ready(cluster, "digits")["status"]["stable"]
         _list(console, cluster, "mdep")
+        committed = version["spec"]["artifact"]["manifestDigest"]
+        if stable["servedDigest"] != committed:
+            raise StepFailed(f"the pods serve {stable['servedDigest']}, not {committed}")
     with timings.step("one prediction over REST, one over gRPC, from a pod"):
         answers = steps.predict(cluster, "digits", "digits")
         for protocol in ("rest", "grpc"):
@@ -74,7 +82,7 @@ def _serve(cluster: Cluster, timings: steps.Timings, console: Console) -> dict[s
                 raise StepFailed(
                     f"{protocol} predicted {label}, the image shows {answers['label']}"
                 )
-    return answers
+    return f"REST {answers['rest'][0]}, gRPC {answers['grpc'][0]}; {answers['label']}"
 
 
 def _refuse(cluster: Cluster, timings: steps.Timings, console: Console) -> str:
@@ -85,24 +93,29 @@ def _refuse(cluster: Cluster, timings: steps.Timings, console: Console) -> str:
         failed = steps.condition(training, "Failed")
         if failed.get("reason") != "GatesFailed":
             raise StepFailed(f"the gate let it through: {json.dumps(training.get('status'))}")
-        console.print(f"    [yellow]refused[/]: {failed['message']}")
+        console.print(f"    [yellow]refused[/]: {failed['message']}", soft_wrap=True)
     return str(failed["message"])
 
 
-def _summary(console: Console, version: dict[str, Any], timings: steps.Timings) -> None:
-    """Print what came out, and how long each step took."""
+def _outcome(console: Console, version: dict[str, Any], predicted: str, refused: str) -> None:
+    """Print what came out."""
     spec = version["spec"]
+    artifact = spec["artifact"]
     accuracy = next(m["value"] for m in spec["metrics"] if m["name"] == "accuracy")
     table = Table(title="What came out")
     table.add_column("what")
     table.add_column("value", overflow="fold")
     table.add_row("version", version["metadata"]["name"])
     table.add_row("accuracy on held-out data", accuracy)
-    table.add_row("digest", spec["artifact"]["manifestDigest"])
-    table.add_row(
-        "size", f"{spec['artifact']['bytes']:,} bytes in {spec['artifact']['files']} files"
-    )
+    table.add_row("digest, also of what is served", artifact["manifestDigest"])
+    table.add_row("size", f"{artifact['bytes']:,} bytes in {artifact['files']} files")
+    table.add_row("prediction, true label", predicted)
+    table.add_row("the other training", refused)
     console.print(table)
+
+
+def _times(console: Console, version: dict[str, Any], timings: steps.Timings) -> None:
+    """Print how long each step took, and leave all figures as JSON."""
     times = Table(title="Times")
     times.add_column("step")
     times.add_column("seconds", justify="right")
@@ -136,7 +149,9 @@ def _next(console: Console, cluster: Cluster) -> None:
     for line in (
         clusters.kubectl_hint(cluster),
         f"kubectl -n {install.TENANT} get modelyard",
-        f"kubectl -n {install.TENANT} describe mtrain digits",
+        f"kubectl -n {install.TENANT} describe mtrain digits-refused    # why it was refused",
+        f"kubectl -n {install.TENANT} port-forward svc/digits 8501 &"
+        " sleep 2; curl localhost:8501/v1/models/digits",
         "kubectl explain mtrain.spec.recipe",
         f"cat {FIGURES.relative_to(ROOT)}    # these tables as JSON",
         "make clean    # removes cluster and environment; what was built stays in the cache",
@@ -149,15 +164,17 @@ def main() -> int:
     console = Console()
     timings = steps.Timings(console)
     started = time.monotonic()
+    console.print(WELCOME, soft_wrap=True)
     try:
         cluster = _prepare(timings)
         version = _train(cluster, timings, console)
-        _serve(cluster, timings, console)
-        _refuse(cluster, timings, console)
+        predicted = _serve(cluster, timings, console, version)
+        refused = _refuse(cluster, timings, console)
     except StepFailed as failure:
         console.print(f"[bold red]failed[/] after {time.monotonic() - started:.0f} s: {failure}")
         return 1
-    _summary(console, version, timings)
+    _outcome(console, version, predicted, refused)
+    _times(console, version, timings)
     _next(console, cluster)
     return 0
 

@@ -30,7 +30,7 @@ class Timings:
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         """Announce a step and keep its time."""
-        self.console.print(f"[bold cyan]==>[/] {title}")
+        self.console.print(f"[bold cyan]==>[/] {len(self.seconds) + 1}. {title}", soft_wrap=True)
         started = time.monotonic()
         yield
         self.seconds[title] = time.monotonic() - started
@@ -92,16 +92,24 @@ def watch_training(cluster: Cluster, name: str, console: Console) -> dict[str, A
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
     )
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=False) as bar:
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as bar:
         task = bar.add_task("Pending", total=100)
 
+        told = ""
+
         def show(training: dict[str, Any]) -> None:
+            nonlocal told
             status = training.get("status", {})
             phase = status.get("phase", "Pending")
             percent = 100 if phase == "Succeeded" else status.get("progress", {}).get("percent", 0)
             metrics = {m["name"]: m["value"] for m in status.get("metrics", [])}
             shown = " ".join(f"{k}={v}" for k, v in metrics.items() if k.endswith("accuracy"))
             bar.update(task, completed=percent, description=f"{phase:<12} {shown}")
+            if not console.is_terminal and phase != told:
+                told = phase  # a log has no bar that moves
+                console.print(f"    {phase:<12} {shown} {percent} %", highlight=False)
 
         return wait_for(
             lambda: cluster.get("-n", TENANT, "mtrain", name),
