@@ -25,6 +25,7 @@ LOG = logging.getLogger("modelyard.session")
 BORNE = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 """What kopf tries again by itself, besides 5xx."""
 EXPIRED = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}\n'
+ERROR = b'"ERROR"'
 ERROR_WITHIN = 32
 """A watch event names its type first."""
 
@@ -98,13 +99,21 @@ class _Events:
             return
         rest = b""
         async for chunk in self._content.iter_chunked(size):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                if b'"ERROR"' in line[:ERROR_WITHIN]:
-                    LOG.info("a watch begins anew: %s", _told(line))
-                    yield EXPIRED
-                    return
-                yield line + b"\n"
+            whole, _, rest = (rest + chunk).rpartition(b"\n")
+            error = _error_in(whole)
+            if error is not None:
+                LOG.info("a watch begins anew: %s", _told(error))
+                yield whole[: whole.index(error)] + EXPIRED
+                return
+            if whole:
+                yield whole + b"\n"
+
+
+def _error_in(lines: bytes) -> bytes | None:
+    """Return the first event that says that the watch has failed."""
+    if ERROR not in lines:
+        return None
+    return next((line for line in lines.split(b"\n") if ERROR in line[:ERROR_WITHIN]), None)
 
 
 def _told(line: bytes) -> str:

@@ -65,7 +65,8 @@ async def lines(asked: Awaitable[aiohttp.ClientResponse]) -> list[bytes]:
     """Read a watch as kopf does."""
     async with await asked as answer:
         assert answer.status == 200
-        return [line async for line in answer.content.iter_chunked(1024)]
+        chunks = [chunk async for chunk in answer.content.iter_chunked(1024)]
+    return b"".join(chunks).splitlines(keepends=True)
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 422])
