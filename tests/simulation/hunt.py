@@ -16,8 +16,8 @@ from tests.simulation.schedule import Outcome, Schedule
 SHOWN = 40
 PORTION = 100
 """Schedules that a process runs before it reports."""
-TRACED = 4
-"""One schedule in so many is watched for branches: that takes more than twice its time."""
+TRACED = 5
+"""One schedule in so many is watched for branches, which makes it take more than twice its time."""
 
 
 class FoundError(AssertionError):

@@ -286,8 +286,8 @@ class Invariants:
         require(old <= new <= generation, "I6: observedGeneration is not monotone")
         types = [c["type"] for c in after["status"]["conditions"]]
         require(len(types) == len(set(types)), "a condition stands twice")
-        missing = set(TYPES[after["kind"]]) - set(types)
-        require(not missing, f"conditions are missing: {missing}")
+        missing = [kind.value for kind in TYPES[after["kind"]] if kind not in types]
+        require(not missing, f"conditions are missing: {', '.join(missing)}")
         for entry in after["status"]["conditions"]:
             require(len(entry.get("message", "")) <= 1024, "a message is too long")
 

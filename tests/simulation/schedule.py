@@ -1,9 +1,11 @@
 """One schedule: a seeded sequence of steps and faults, then peace, and what must be true in it."""
 
+import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import accumulate
 
 from modelyard.api import names
 from modelyard.kube.kinds import Raw, key_of
@@ -35,6 +37,11 @@ class Outcome:
 class Schedule(Users, Mishaps, Settled):
     """A world, an operator in it, and a source of mishaps."""
 
+    def __init__(self, randomness: random.Random) -> None:
+        super().__init__(randomness)
+        weights = self._moves()
+        self.moves, self.weights = tuple(weights), tuple(accumulate(weights.values()))
+
     def run(self) -> Outcome:
         """Run the whole schedule; an AssertionError carries what broke."""
         steps = self.random.randint(FEWEST_STEPS, MOST_STEPS)
@@ -53,12 +60,11 @@ class Schedule(Users, Mishaps, Settled):
     def step(self) -> None:
         """Take one weighted step."""
         self.frozen = {kind: left - 1 for kind, left in self.frozen.items() if left > 1}
-        moves = self.moves()
-        move = self.random.choices(list(moves), list(moves.values()))[0]
+        move = self.random.choices(self.moves, cum_weights=self.weights)[0]
         self.trace.append(move.__name__)
         move()
 
-    def moves(self) -> dict[Callable[[], None], int]:
+    def _moves(self) -> dict[Callable[[], None], int]:
         return {
             self.reconcile: 34,
             self.deliver: 26,

@@ -95,9 +95,7 @@ class Settled(World):
         """I7: in a quiet world a reconcile writes nothing."""
         before = self.api.revision
         self.twin.resync()
-        for key in list(self.twin.dirty):
+        roots = [key_of(raw) for kind in ROOT_KINDS for raw in self.api.all(kind)]
+        for key in dict.fromkeys([*self.twin.dirty, *roots]):
             self.twin.reconcile(key)
-        for raw in self.api.objects.values():
-            if raw["kind"] in ROOT_KINDS:
-                self.twin.reconcile(key_of(raw))
         require(self.api.revision == before, "I7: a quiet world was written to")

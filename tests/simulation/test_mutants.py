@@ -30,13 +30,18 @@ def copy_of_the_operator(target: Path) -> Path:
     return target
 
 
-def hunt(patch: Path, target: Path) -> Outcome:
-    """Run schedules against a mutant; they stop at the first that fails."""
+def mutated(patch: Path, target: Path) -> Path:
+    """Put a bug into a copy of the operator."""
     operator = copy_of_the_operator(target)
     subprocess.run(["git", "apply", str(patch)], cwd=operator, check=True, timeout=30)
+    return operator
+
+
+def hunt(operator: Path, first: int, last: int) -> Outcome:
+    """Run schedules against an operator; they stop at the first that fails."""
     path = os.pathsep.join([str(operator / "operator"), str(ROOT)])
     return subprocess.run(
-        [sys.executable, "-m", "tests.simulation.hunt", "0", str(SCHEDULES)],
+        [sys.executable, "-m", "tests.simulation.hunt", str(first), str(last)],
         env={**os.environ, "PYTHONPATH": path},
         cwd=operator,
         capture_output=True,
@@ -46,11 +51,25 @@ def hunt(patch: Path, target: Path) -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
+def mutants(tmp_path_factory):
+    """The folder of every mutant, by its patch."""
+    return {patch: mutated(patch, tmp_path_factory.mktemp(patch.stem)) for patch in MUTANTS}
+
+
+@pytest.fixture(scope="module")
+def outcomes(mutants):
     """What came of every mutant, by its patch."""
-    folders = [tmp_path_factory.mktemp(patch.stem) for patch in MUTANTS]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(MUTANTS, pool.map(hunt, MUTANTS, folders), strict=True))
+        found = pool.map(lambda operator: hunt(operator, 0, SCHEDULES), mutants.values())
+        return dict(zip(mutants, found, strict=True))
+
+
+def seed_of(outcome: Outcome) -> int:
+    """Return the seed that the message names, and that its last line runs again."""
+    first, *_, last = outcome.stdout.splitlines()
+    seed = int(re.findall(r"^seed (\d+),", first)[0])
+    assert last == f"again: python -m tests.simulation.hunt {seed} {seed + 1}"
+    return seed
 
 
 def test_there_are_ten_mutants():
@@ -63,7 +82,11 @@ def test_every_mutant_is_found(patch, outcomes):
     outcome = outcomes[patch]
     assert outcome.returncode == 1, outcome.stdout + outcome.stderr
     assert "ViolationError" in outcome.stdout or "never settles" in outcome.stdout, outcome.stdout
-    first, *_, last = outcome.stdout.splitlines()
-    print(first)
-    seed = int(re.findall(r"^seed (\d+),", first)[0])
-    assert last == f"again: python -m tests.simulation.hunt {seed} {seed + 1}"
+    assert seed_of(outcome) < SCHEDULES
+    print(outcome.stdout.splitlines()[0])
+
+
+def test_the_seed_of_a_failure_shows_it_again_step_by_step(mutants, outcomes):
+    patch = MUTANTS[-1]
+    seed = seed_of(outcomes[patch])
+    assert hunt(mutants[patch], seed, seed + 1).stdout == outcomes[patch].stdout

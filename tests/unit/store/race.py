@@ -25,6 +25,9 @@ Publisher = Callable[[Store, ModelKeys, ManifestDraft, Path], Published]
 STEPS = 45
 """Steps of an undisturbed publication of four files, roughly."""
 
+HELD_SECONDS = 900
+"""Longer than any round takes; a machine may be slow."""
+
 TRIES = 6
 """Crashes of one training before it is let through."""
 
@@ -42,7 +45,7 @@ class Held:
         self.steps += 1
         if self.steps > self.number:
             self.reached.set()
-            assert self.release.wait(120), f"nobody released the zombie at {name}"
+            assert self.release.wait(HELD_SECONDS), f"nobody released the zombie at {name}"
 
 
 @dataclass
