@@ -98,7 +98,7 @@ class Invariants:
             return  # deleted meanwhile: garbage collection takes the Job
         attempt = job["metadata"]["labels"][names.LABEL_ATTEMPT]
         require(
-            str((training.get("status") or {}).get("attempt")) == attempt,
+            str((training.get("status") or {}).get("attempt") or 1) == attempt,
             f"a Job of attempt {attempt} was created before its status was written",
         )
         require(not terminal(training), "a Job was created for a training that has ended")

@@ -1,4 +1,4 @@
-"""Attempts of a training: each is recorded in status before its Job may exist.
+"""Attempts of a training: each but the first is recorded in status before its Job may exist.
 
 Two budgets, never mixed: `maxRetries` for failures of the program, `maxInterruptions` for what was
 not its fault. A new attempt waits out a pause that grows with the failures.
@@ -25,6 +25,16 @@ MAX_INTERRUPTIONS_KEPT = 50
 MAX_LOG_TAIL = 2048
 FIRST_PAUSE = 10.0
 LONGEST_PAUSE = 300.0
+
+
+def begun(training: ModelTraining) -> ModelTraining:
+    """Return the training as one that has an attempt: the first, if it records none."""
+    if training.status.attempt > 0:
+        return training
+    meta = training.metadata
+    first = {"attempt": 1, "job_name": names.job_name(meta.name, meta.uid, 1)}
+    status = training.status.model_copy(update=first)
+    return training.model_copy(update={"status": status})
 
 
 def first_attempt(training: ModelTraining, draft: TrainingDraft) -> TrainingDraft:

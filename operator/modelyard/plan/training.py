@@ -4,9 +4,10 @@
           ▲                                      │                                    │
           └───────── failed or interrupted ◄─────┴────────────── store lost it ◄──────┘
 
-The attempt is written before its Job may exist; a Job is created at most once per attempt
-(`Running` leaves Unknown with it); the next attempt waits until no earlier pod can run. A terminal
-condition is final, whatever happens to the children.
+An attempt is written before its Job may exist, except the first: that it is number 1 follows from
+there being none. A Job is created at most once per attempt (`Running` leaves Unknown with it); the
+next attempt waits until no earlier pod can run. A terminal condition is final, whatever happens to
+the children.
 """
 
 from dataclasses import replace
@@ -17,7 +18,7 @@ from modelyard.api.reasons import ConditionType, FailureCategory, Reason
 from modelyard.api.store import StoreSettings
 from modelyard.api.training import ModelTraining
 from modelyard.plan.acceptance import no_store, refusal_of
-from modelyard.plan.attempts import TrainingDraft, after_failure, first_attempt
+from modelyard.plan.attempts import TrainingDraft, after_failure, begun, first_attempt
 from modelyard.plan.conditions import TYPES, holds, no, unknown, yes
 from modelyard.plan.core import Plan, Refusal
 from modelyard.plan.deletion import plan_training_deletion
@@ -46,11 +47,11 @@ def training_needs(
     if training.metadata.deletion_timestamp is not None:
         quiet = _quiet(jobs, pods)
         return TrainingNeeds(run=quiet, guard=quiet, live=quiet)
-    if terminal(training) or status.attempt == 0:
+    if terminal(training):
         return TrainingNeeds()
     if status.version is not None:
         return TrainingNeeds(manifest=True)
-    return _attempt_needs(training, jobs, pods)
+    return _attempt_needs(begun(training), jobs, pods)
 
 
 def _attempt_needs(
@@ -84,15 +85,27 @@ def plan_training(training: ModelTraining, observed: TrainingObserved, now: date
     draft = Draft(training.metadata, training.status, training.status, now).with_all(
         TYPES["ModelTraining"]
     )
-    if observed.refusal:
-        return _refused(training, draft, observed.refusal)
     store = observed.store
     if store is None:
         return draft.judge(no_store(training)).plan()
     not_accepted = refusal_of(training, store)
     if not_accepted:
         return draft.judge(not_accepted).plan()
+    training, draft = _accepted(training, draft)
+    if observed.refusal:
+        return _refused(training, draft, observed.refusal)
     return _guarded(training, _accepted_plan(training, draft, observed, store))
+
+
+def _accepted(
+    training: ModelTraining, draft: TrainingDraft
+) -> tuple[ModelTraining, TrainingDraft]:
+    """Return the training and the draft with an attempt, and `Accepted`."""
+    if training.status.attempt == 0:
+        draft = first_attempt(training, draft)
+    if not draft.holds(ConditionType.ACCEPTED):
+        draft = draft.judge(yes(ConditionType.ACCEPTED, Reason.ACCEPTED))
+    return begun(training), draft
 
 
 def _accepted_plan(
@@ -101,10 +114,6 @@ def _accepted_plan(
     observed: TrainingObserved,
     store: StoreSettings,
 ) -> Plan:
-    if not draft.holds(ConditionType.ACCEPTED):
-        draft = draft.judge(yes(ConditionType.ACCEPTED, Reason.ACCEPTED))
-    if training.status.attempt == 0:
-        return first_attempt(training, draft).plan()
     if training.status.version is not None:
         return plan_registration(training, draft, observed)
     return plan_attempt(training, draft, observed, store)

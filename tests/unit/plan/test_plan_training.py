@@ -46,39 +46,49 @@ def step(training, now=NOW, **observed):
     return after, plan
 
 
-def recorded(now=NOW, **spec):
-    return step(make_training(**spec), now)[0]
-
-
 def started(**spec):
-    return step(recorded(**spec))[0]
+    return step(make_training(**spec))[0]
 
 
-def test_the_attempt_is_recorded_with_the_finalizer_before_anything_exists():
+def test_the_first_job_comes_with_the_finalizer_and_before_any_status():
     training, plan = step(make_training())
     assert plan.add_finalizer == names.FINALIZER_RUN_DATA
-    assert plan.actions == ()
-    assert (training.status.attempt, training.status.observed_generation) == (1, 1)
-    assert training.status.job_name == names.job_name("run", "t-uid", 1)
-    assert judged(training, "Accepted") == "True/SpecAccepted"
-    kinds = {c.type: c.status for c in training.status.conditions}
-    assert len(kinds) == 8
-    assert {s for kind, s in kinds.items() if kind != "Accepted"} == {"Unknown"}
-
-
-def test_the_job_is_created_next_and_the_status_says_so_in_the_same_plan():
-    training, plan = step(recorded())
-    (create,) = plan.actions
+    (create,) = plan.actions  # whoever executes a plan writes its status after them
     assert isinstance(create, Create)
-    assert create.manifest["metadata"]["name"] == training.status.job_name
+    assert create.manifest["metadata"]["name"] == names.job_name("run", "t-uid", 1)
+    assert training.status.job_name == create.manifest["metadata"]["name"]
+    assert (training.status.attempt, training.status.observed_generation) == (1, 1)
+    assert judged(training, "Accepted") == "True/SpecAccepted"
     assert judged(training, "Running") == "False/Scheduling"
-    assert plan.add_finalizer is None
+    unjudged = {"Accepted", "Running", "Progressing"}
+    kinds = {c.type: c.status for c in training.status.conditions if c.type not in unjudged}
+    assert len(kinds) == 5
+    assert set(kinds.values()) == {"Unknown"}
 
 
-def test_a_job_that_exists_although_nobody_wrote_so_is_followed_not_created():
-    training, plan = step(recorded(), jobs=(make_job(),))
+def test_a_first_job_that_was_refused_leaves_an_attempt_that_says_why():
+    refusal = Refusal(Reason.FORBIDDEN, "exceeded quota")
+    training, plan = step(make_training(), refusal=refusal)
     assert plan.actions == ()
+    assert training.status.attempt == 1
+    assert judged(training, "Accepted") == "True/SpecAccepted"
+    assert judged(training, "Running") == "Unknown/Forbidden"
+    assert len(step(training)[1].actions) == 1
+
+
+@pytest.mark.parametrize("pods", [(), (make_pod(),)])
+def test_a_first_job_of_which_nothing_was_written_is_followed(pods):
+    training, plan = step(make_training(), jobs=(make_job(),), pods=pods)
+    assert plan.actions == ()
+    assert training.status.attempt == 1
+    assert training.status.job_name == make_job().name
     assert judged(training, "Running") == "False/Scheduling"
+
+
+def test_a_first_job_is_created_only_if_the_api_server_knows_of_none():
+    training = make_training()
+    assert training_needs(training, (), ()).live
+    assert not training_needs(training, (make_job(),), ()).live
 
 
 @pytest.mark.parametrize(
@@ -320,10 +330,10 @@ def test_a_pod_that_succeeded_counts_even_if_its_job_was_deleted():
 
 def test_a_taken_name_is_final_and_anything_else_is_tried_again():
     conflict = Refusal(Reason.NAME_CONFLICT, "Job run-a1 belongs to another owner.")
-    training, _ = step(recorded(), refusal=conflict)
+    training, _ = step(make_training(), refusal=conflict)
     assert judged(training, "Failed") == "True/NameConflict"
     forbidden = Refusal(Reason.FORBIDDEN, "exceeded quota")
-    training, plan = step(recorded(), refusal=forbidden)
+    training, plan = step(make_training(), refusal=forbidden)
     assert judged(training, "Running") == "Unknown/Forbidden"
     assert plan.requeue_after == 60
     _, plan = step(training)
@@ -351,18 +361,3 @@ def test_a_finalizer_that_somebody_took_is_put_back():
     bare = training.model_copy(update={"metadata": make_training().metadata})
     plan = plan_training(bare, training_observed(jobs=(make_job(),)), NOW)
     assert plan.add_finalizer == names.FINALIZER_RUN_DATA
-
-
-def test_at_most_three_writes_until_the_job_exists():
-    training, first = step(make_training())
-    _, second = step(training)
-    writes = (first.add_finalizer, first.status, *first.actions, *second.actions)
-    assert len(writes) <= 3
-    assert isinstance(second.actions[0], Create)
-
-
-def test_planning_twice_changes_nothing_while_it_runs():
-    observed = {"jobs": (make_job(),), "pods": (running_pod(),), "progress": report()}
-    training, plan = step(started(), **observed)
-    assert plan.status
-    assert plan_training(training, training_observed(**observed), later(3)).empty
