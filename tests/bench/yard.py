@@ -8,6 +8,7 @@ import asyncio
 import base64
 import io
 import json
+import math
 import os
 import pstats
 import re
@@ -29,6 +30,10 @@ import aiohttp
 import yaml
 
 from localcluster.envtest import free_ports
+from modelyard.api.config import Images
+from modelyard.api.store import StoreSettings
+from modelyard.api.training import ModelTraining
+from modelyard.plan.manifests.job import training_job
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "bench"
@@ -37,6 +42,11 @@ TRAININGS = f"/apis/modelyard.dev/v1alpha1/namespaces/{NAMESPACE}/modeltrainings
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 EVENTS = f"/api/v1/namespaces/{NAMESPACE}/events"
 WRITTEN = (TRAININGS, JOBS, EVENTS)
+STORE = {
+    "bucket": "modelyard",
+    "endpoint": "http://127.0.0.1:9",
+    "readPrefixes": ["modelyard/datasets/"],
+}
 LABEL_TRAINING = "modelyard.dev/training"
 WATCH = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 WRITES = frozenset({"POST", "PUT", "PATCH", "APPLY", "DELETE"})
@@ -45,7 +55,9 @@ OURS = frozenset(
     | {"jobs", "events", "deployments", "services"}
 )
 REQUEST = re.compile(r"apiserver_request_total\{(?P<labels>[^}]*)\} (?P<count>\S+)")
+CPU = re.compile(r"^process_cpu_seconds_total (\S+)", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
+CALM_SECONDS = 2.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -71,13 +83,21 @@ class Api:
         await self.send("POST", TRAININGS, training(name))
         return sent
 
-    async def submit_all(self, names: list[str], at_once: int = 32) -> dict[str, float]:
+    async def submit_job(self, name: str) -> float:
+        """Create what the operator would create for a training; return when it was sent."""
+        sent = time.monotonic()
+        await self.send("POST", JOBS, job(name))
+        return sent
+
+    async def submit_all(
+        self, names: list[str], submit: Callable[[str], Awaitable[float]], at_once: int = 32
+    ) -> dict[str, float]:
         """Create many, `at_once` requests at a time; return when each was sent."""
         limit = asyncio.Semaphore(at_once)
 
         async def one(name: str) -> float:
             async with limit:
-                return await self.submit(name)
+                return await submit(name)
 
         return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
 
@@ -99,8 +119,7 @@ class Api:
 
         Ours are the creations of trainings, a verb that the operator has no use for.
         """
-        async with self._session.get(f"{self._url}/metrics") as answer:
-            text = await answer.text()
+        text = await self._metrics()
         writes: Counter[str] = Counter()
         for found in REQUEST.finditer(text):
             labels = dict(LABEL.findall(found["labels"]))
@@ -109,6 +128,14 @@ class Api:
             if labels["verb"] in WRITES and labels["resource"] in OURS and not ours:
                 writes[f"{labels['verb']} {place} {labels['code']}"] += int(float(found["count"]))
         return writes
+
+    async def cpu_seconds(self) -> float:
+        """Return the CPU time of the API server so far."""
+        return float(CPU.findall(await self._metrics())[0])
+
+    async def _metrics(self) -> str:
+        async with self._session.get(f"{self._url}/metrics") as answer:
+            return await answer.text()
 
     async def revision(self) -> int:
         """Return the number of the last write of all."""
@@ -169,6 +196,13 @@ def example() -> dict[str, Any]:
 def training(name: str) -> dict[str, Any]:
     """Return the first example as a manifest of that name."""
     return {**example(), "metadata": {"name": name, "namespace": NAMESPACE}}
+
+
+def job(name: str) -> dict[str, Any]:
+    """Return the Job that the operator would create for the training of that name."""
+    raw = training(name)
+    owner = ModelTraining.model_validate({**raw, "metadata": {**raw["metadata"], "uid": name}})
+    return training_job(owner, 1, StoreSettings(**STORE), Images())
 
 
 @asynccontextmanager
@@ -240,12 +274,7 @@ class Operator:
     def start(self) -> Self:
         """Start it; its log is `<name>.log`."""
         config = self.folder / "config.yaml"
-        store = {
-            "bucket": "modelyard",
-            "endpoint": "http://127.0.0.1:9",
-            "readPrefixes": ["modelyard/datasets/"],
-        }
-        config.write_text(yaml.safe_dump({"stores": [store]}))
+        config.write_text(yaml.safe_dump({"stores": [STORE]}))
         profiler = ["-m", "cProfile", "-o", str(self._profile)] if self.profiled else []
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -284,10 +313,14 @@ class Operator:
         """Resident memory now."""
         return resident_mib(self.process.pid)
 
-    @property
-    def cpu_seconds(self) -> float:
-        """CPU time of all threads so far."""
-        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+    async def cpu_seconds(self) -> float:
+        """Return the CPU time of all threads so far.
+
+        Raises:
+            FileNotFoundError: the process has ended.
+        """
+        path = Path(f"/proc/{self.process.pid}/stat")
+        stat = path.read_text().rpartition(")")[2].split()  # noqa: ASYNC240 - it never waits
         return (int(stat[11]) + int(stat[12])) / TICKS
 
 
@@ -314,14 +347,16 @@ def import_mib(statement: str) -> float:
     return int(re.findall(r"VmRSS:\s+(\d+)", done.stdout)[0]) / 1024
 
 
-async def until_calm(operator: Operator, seconds: float = 60) -> None:
-    """Wait until a process has used almost no CPU for two seconds: started, synced, idle."""
-    deadline, spent = time.monotonic() + seconds, -1.0
-    while operator.cpu_seconds - spent > 0.1:  # 5 % of a core
-        if operator.process.poll() is not None or time.monotonic() > deadline:
-            raise TimeoutError(f"{operator.name} has ended or is never idle")
-        spent = operator.cpu_seconds
-        await asyncio.sleep(2)
+async def until_calm(
+    what: str, cpu_seconds: Callable[[], Awaitable[float]], share: float = 0.05
+) -> None:
+    """Wait until a process uses at most that share of a core: started, synced, idle."""
+    deadline, spent = time.monotonic() + 60, -math.inf
+    while (now := await cpu_seconds()) - spent > share * CALM_SECONDS:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} is never idle")
+        spent = now
+        await asyncio.sleep(CALM_SECONDS)
 
 
 def percentile(values: list[float], share: float) -> float:
