@@ -3,13 +3,13 @@
 Every write passes the gate first: while the Lease is not safely ours, nothing leaves the process.
 """
 
-import json
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 import aiohttp
+from pydantic_core import from_json, to_json
 
 from modelyard.api.config import ClientSettings
 from modelyard.api.errors import Broken, Retry
@@ -66,7 +66,7 @@ class Call:
 
 def encode(value: object) -> bytes:
     """Return compact JSON."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return to_json(value)
 
 
 class Client:
@@ -238,12 +238,12 @@ class Client:
         async with await self._request(call) as answer:
             try:
                 async for line in answer.content:
-                    yield json.loads(line)
+                    yield from_json(line)
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 raise Retry(f"The watch of {name} broke off: {error!r}") from error
 
     async def _json(self, call: Call) -> Raw:
-        return cast(Raw, json.loads(await self._send(call)))
+        return cast(Raw, from_json(await self._send(call)))
 
     async def _send(self, call: Call) -> bytes:
         """Return the body of a successful answer."""

@@ -97,9 +97,7 @@ def plan_training(training: ModelTraining, observed: TrainingObserved, now: date
     return _guarded(training, _accepted_plan(training, draft, observed, store))
 
 
-def _accepted(
-    training: ModelTraining, draft: TrainingDraft
-) -> tuple[ModelTraining, TrainingDraft]:
+def _accepted(training: ModelTraining, draft: TrainingDraft) -> tuple[ModelTraining, TrainingDraft]:
     """Return the training and the draft with an attempt, and `Accepted`."""
     if training.status.attempt == 0:
         draft = first_attempt(training, draft)
