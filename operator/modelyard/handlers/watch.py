@@ -19,6 +19,9 @@ from modelyard.kube.kinds import CHILDREN, ROOTS, Kind, key_of
 from modelyard.kube.session import open_session
 
 PAGE = 500
+WORKER_SECONDS = 0.5
+"""For how long a worker of kopf's waits for the next event of its object, and holds the last one:
+thousands of objects at once would otherwise keep their whole content in memory."""
 RELIST_SECONDS = 1.0
 """Pause before a LIST begins anew."""
 
@@ -97,6 +100,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.peering.standalone = True
     settings.scanning.disabled = True
     settings.persistence.diffbase_storage = NoDiffs()
+    settings.queueing.idle_timeout = WORKER_SECONDS
     settings.watching.server_timeout = 300
     settings.watching.chunk_size = PAGE
     settings.watching.reconnect_backoff = RELIST_SECONDS

@@ -11,6 +11,9 @@ from modelyard.kube.kinds import ROOT_NAMES, Raw
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
+SHARED = 64
+"""Longest text in characters that objects share: longer ones are seldom equal."""
+
 KEPT_SPEC = {
     "Job": ("suspend", "parallelism", "completions", "backoffLimit"),
     "Pod": ("nodeName",),
@@ -65,7 +68,7 @@ def _generation(raw: Raw) -> tuple[str, int] | None:
 
 
 def _metadata(meta: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: meta[name] for name in KEPT_META if name in meta}
+    kept: dict[str, Any] = {name: _interned(meta[name]) for name in KEPT_META if name in meta}
     if "annotations" in kept:
         kept["annotations"] = {k: v for k, v in kept["annotations"].items() if k != LAST_APPLIED}
     return kept
@@ -78,10 +81,12 @@ def _spec(kind: str, spec: dict[str, Any]) -> Any:
 
 
 def _interned(value: Any) -> Any:
-    """Return a copy whose keys are shared between all objects."""
-    match value:
-        case dict():
-            return {sys.intern(name): _interned(item) for name, item in value.items()}
-        case list():
-            return [_interned(item) for item in value]
+    """Return a copy whose keys and short texts are shared between all objects."""
+    kind = type(value)
+    if kind is str:
+        return sys.intern(value) if len(value) <= SHARED else value
+    if kind is dict:
+        return {sys.intern(name): _interned(item) for name, item in value.items()}
+    if kind is list:
+        return [_interned(item) for item in value]
     return value

@@ -1,5 +1,6 @@
 """The cache: newest version wins, the dead stay dead, indexes follow."""
 
+import json
 from typing import Any
 
 from modelyard.api.names import LABEL_OWNER_UID
@@ -142,3 +143,9 @@ def test_a_namesake_does_not_share_the_spec() -> None:
     first = {**make("ModelTraining", "a", generation=1), "spec": {"seed": 1}}
     other = {**make("ModelTraining", "a", 9, generation=1, uid="other"), "spec": {"seed": 2}}
     assert slim(other, slim(first))["spec"] == {"seed": 2}
+
+
+def test_equal_texts_of_objects_are_kept_once() -> None:
+    text = json.dumps(make("Job", "a", labels={"app": "some text"}))
+    first, second = (slim(json.loads(text)) for _ in range(2))
+    assert first["metadata"]["labels"]["app"] is second["metadata"]["labels"]["app"]
