@@ -3,11 +3,15 @@
 Greedy: a free worker takes what is queued. An idle server answers at once, so nobody waits for
 company (unless `batch_timeout_micros` says so); the busier it is, the larger the batches.
 
-    event loop:  run() -> queue ─┐                      ┌─> futures
-    worker thread:               └─> groups ─> program ─┘
+    event loop:  run() ─> queue ─┬─> groups ─> program ─┬─> futures     short runs
+    worker thread:               └─> groups ─> program ─┘               all others
+
+Runs that are known to be short stay on the event loop: two changes of thread, and of the
+interpreter's lock, would cost more than they take.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -25,6 +29,12 @@ from modelyard_serving.signatures import Array
 
 DELIVERY_SECONDS = 0.001
 """Results wait at most about this long for the other runs that one worker took."""
+
+SHORT_SECONDS = 0.0005
+"""Longest run that the event loop does itself; the JSON of a request may take it as long."""
+
+STRETCH_SECONDS = 0.002
+"""Longest that the event loop computes before it looks at its connections again."""
 
 MICROS = 1e6
 
@@ -53,6 +63,16 @@ class _Job:
             return (id(self),)
         return (id(self.program), *(feed.shape[1:] for feed in self.feeds))
 
+    def expected(self) -> float:
+        """Return the seconds its part of a run will take; infinite if nobody knows."""
+        pace = self.program.pace
+        return math.inf if pace is None else pace.expected(self.feeds)
+
+    def remember(self, seconds: float) -> None:
+        """Take in how long its part of a run took."""
+        if self.program.pace is not None:
+            self.program.pace.record(self.feeds, seconds)
+
 
 class Runner:
     """Accepts runs on the event loop's thread and computes them on its own threads."""
@@ -67,6 +87,7 @@ class Runner:
         self._rows = 0
         self._busy = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._woken = False
 
     async def run(self, program: Program, feeds: Feeds) -> Outcome:
         """Compute a program; a cancelled caller's run is dropped if it has not begun.
@@ -77,10 +98,13 @@ class Runner:
         loop = asyncio.get_running_loop()
         rows = self._rows_of(program, feeds)
         job = _Job(program, feeds, loop.create_future(), time.perf_counter(), rows)
-        self._queue.append(job)
-        self._rows += rows
-        self._start_workers(loop)
-        outcome = await job.future
+        if self._at_once(job):
+            (outcome,) = self._outcomes([job], here=True)
+        else:
+            self._queue.append(job)
+            self._rows += rows
+            self._wake(loop)
+            outcome = await job.future
         if outcome.error is not None:
             raise outcome.error
         return outcome
@@ -109,6 +133,34 @@ class Runner:
                 "The batch scheduling queue to which this task was submitted is full",
             )
         return rows
+
+    def _at_once(self, job: _Job) -> bool:
+        """Tell whether a run is short, and nothing is gained by looking for company."""
+        alone = self._batching is None and not self._busy and not self._queue
+        return alone and job.expected() <= SHORT_SECONDS
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look at the queue as soon as everything that has arrived by now is in it."""
+        if not self._woken:
+            self._woken = True
+            loop.call_soon(self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Compute what is queued, here if all of it is short, else on the workers."""
+        self._woken = False
+        if self._busy or not self._all_short() or self._wait_seconds() > 0:
+            self._start_workers(loop)
+            return
+        for group in _groups(self._take()):
+            _deliver(zip(group, self._outcomes(group, here=True), strict=True))
+        if self._queue:
+            self._wake(loop)
+
+    def _all_short(self) -> bool:
+        expected = [job.expected() for job in self._queue]
+        return bool(expected) and (
+            max(expected) <= SHORT_SECONDS and sum(expected) <= STRETCH_SECONDS
+        )
 
     def _start_workers(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give the queue to free workers, now or when the first in it has waited long enough."""
@@ -163,24 +215,27 @@ class Runner:
         self._busy -= 1
         self._start_workers(loop)
 
-    def _outcomes(self, group: list[_Job]) -> list[Outcome]:
+    def _outcomes(self, group: list[_Job], *, here: bool = False) -> list[Outcome]:
         """Return the group's outcomes; a batch that fails is run again one by one.
 
         So one caller's bad values do not become another caller's error.
         """
         if self._batching and group[0].rows:
-            whole = self._batch(group, self._batching)
+            whole = self._batch(group, self._batching, here=here)
             if whole.error is None:
+                for job in group:
+                    job.remember(whole.seconds / len(group))
                 return list(_split(whole, group))
-        return [_run(job.program, job.feeds) for job in group]
+        return [_alone(job, here=here) for job in group]
 
-    def _batch(self, group: list[_Job], batching: Batching) -> Outcome:
+    def _batch(self, group: list[_Job], batching: Batching, *, here: bool) -> Outcome:
         """Compute a group in one run; it fails when the outputs cannot be told apart."""
         rows = sum(job.rows for job in group)
         padded = batching.padded(rows)
         self._record(group, rows, padded)
         columns = zip(*(job.feeds for job in group), strict=True)
-        whole = _run(group[0].program, [_joined(column, padded) for column in columns])
+        joined = [_joined(column, padded) for column in columns]
+        whole = _run(group[0].program, joined, here=here)
         if whole.error is None and any(_rows(one) != padded for one in whole.outputs):
             return Outcome(error=RequestError(StatusCode.INTERNAL, "outputs do not count rows"))
         return whole
@@ -202,15 +257,22 @@ def _groups(jobs: list[_Job]) -> Iterable[list[_Job]]:
     return groups.values()
 
 
-def _run(program: Program, feeds: Feeds) -> Outcome:
+def _alone(job: _Job, *, here: bool) -> Outcome:
+    outcome = _run(job.program, job.feeds, here=here)
+    if outcome.error is None:
+        job.remember(outcome.seconds)
+    return outcome
+
+
+def _run(program: Program, feeds: Feeds, *, here: bool) -> Outcome:
     started = time.perf_counter()
     try:
-        return Outcome(program.run(feeds), time.perf_counter() - started)
+        return Outcome(program.run(feeds, here=here), time.perf_counter() - started)
     except Exception as error:
         return Outcome(error=error)
 
 
-def _deliver(done: list[tuple[_Job, Outcome]]) -> None:
+def _deliver(done: Iterable[tuple[_Job, Outcome]]) -> None:
     for job, outcome in done:
         if not job.future.done():
             job.future.set_result(outcome)

@@ -1,6 +1,7 @@
 """Runs and batches: what is merged, what is not, and that nobody notices."""
 
 import asyncio
+import math
 import threading
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 import tensorflow as tf
 from grpc import StatusCode
 
-from modelyard_serving.batching import Runner
+from modelyard_serving.batching import SHORT_SECONDS, STRETCH_SECONDS, Runner
 from modelyard_serving.configuration import Batching
 from modelyard_serving.errors import RequestError
 from modelyard_serving.metrics import Metrics
+from modelyard_serving.pace import SHAPES, Pace
 from modelyard_serving.servable import Program, Servable, SessionSettings
 from modelyard_serving.signatures import DEFAULT_SIGNATURE
 
@@ -21,15 +23,19 @@ pytest_plugins = ["tests.plugins.standin"]
 class Graph:
     """A program in Python that records the batches it computes; it waits while `gate` is shut."""
 
-    def __init__(self, *, batchable=True):
+    def __init__(self, *, batchable=True, pace=None):
         self.sizes = []
+        self.threads = []
+        self.begun = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
-        self.program = Program(self._run, (), (), batchable)
+        self.program = Program(self._run, (), (), batchable, pace=pace)
 
     def _run(self, x):
-        self.gate.wait(10)
+        self.begun.set()
+        self.gate.wait(60)
         self.sizes.append(len(x))
+        self.threads.append(threading.current_thread())
         if (x < 0).any():
             raise tf.errors.InvalidArgumentError(None, None, "x is negative")
         return [2 * x]
@@ -52,6 +58,7 @@ async def queued(runner, graph, *feeds):
     """Start runs while the worker is held up by a first one; return their tasks and open it."""
     graph.gate.clear()
     first = asyncio.create_task(runner.run(graph.program, (np.zeros((1, 1)),)))
+    await asyncio.to_thread(graph.begun.wait, 60)
     tasks = [asyncio.create_task(runner.run(graph.program, (feed,))) for feed in feeds]
     await asyncio.sleep(0)  # every task has queued its run
     graph.gate.set()
@@ -156,6 +163,84 @@ async def test_a_run_nobody_waits_for_is_dropped(runner):
     await first
     await busy.run(graph.program, (rows(3),))
     assert len(graph.sizes) == 2
+
+
+SHORT, LONG = SHORT_SECONDS / 2, SHORT_SECONDS * 2
+
+
+def graph_known_for(seconds):
+    """Return a graph whose runs of one row are known to take so long."""
+    pace = Pace()
+    pace.record((rows(1),), seconds)
+    return Graph(pace=pace)
+
+
+@pytest.mark.parametrize("batching", [None, Batching()])
+@pytest.mark.parametrize(("seconds", "here"), [(SHORT, True), (LONG, False)])
+async def test_a_run_stays_on_the_event_loop_if_it_is_known_to_be_short(
+    runner, batching, seconds, here
+):
+    graph = graph_known_for(seconds)
+    outcome = await runner(batching).run(graph.program, (rows(1),))
+    assert outcome.outputs[0].tolist() == [[2.0]]
+    assert (graph.threads == [threading.main_thread()]) is here
+
+
+async def test_what_was_never_run_or_depends_on_values_goes_to_a_worker(runner):
+    idle, unknown, dependent = runner(), Graph(pace=Pace()), Graph()
+    for graph in (unknown, dependent, dependent):
+        await idle.run(graph.program, (rows(1),))
+    assert threading.main_thread() not in unknown.threads + dependent.threads
+    assert unknown.program.pace.expected((rows(1),)) < math.inf
+
+
+async def test_short_runs_that_arrive_together_are_merged_up_to_a_stretch(runner):
+    few, many = graph_known_for(SHORT), graph_known_for(SHORT)
+    busy = runner(Batching())
+    await asyncio.gather(*(busy.run(few.program, (rows(n),)) for n in range(3)))
+    assert (few.sizes, few.threads) == ([4], [threading.main_thread()])
+    count = int(STRETCH_SECONDS / SHORT) + 1
+    await asyncio.gather(*(busy.run(many.program, (rows(n),)) for n in range(count)))
+    assert threading.main_thread() not in many.threads
+
+
+async def test_a_short_run_waits_behind_a_long_one(runner):
+    graph = graph_known_for(SHORT)
+    (second,) = await queued(runner(), graph, rows(1))
+    await second
+    assert graph.sizes == [1, 1]
+
+
+async def test_a_short_run_that_fails_is_its_callers_fault_alone(runner):
+    graph = graph_known_for(SHORT)
+    busy = runner(Batching())
+    runs = (busy.run(graph.program, (rows(n),)) for n in (1, -1, 3))
+    first, second, third = await asyncio.gather(*runs, return_exceptions=True)
+    assert [one.outputs[0].tolist() for one in (first, third)] == [[[2.0]], [[6.0]]]
+    assert second.code == StatusCode.INVALID_ARGUMENT
+
+
+def test_the_shortest_time_counts_and_shapes_are_told_apart():
+    pace = Pace()
+    for seconds in (0.3, 0.1, 0.2):
+        pace.record((rows(1),), seconds)
+    assert pace.expected((rows(5),)) == 0.1
+    assert pace.expected((rows(1, 2),)) == math.inf
+    for count in range(2, SHAPES + 2):
+        pace.record((np.zeros((count, 1)),), 0.1)
+    assert pace.expected((rows(1),)) == math.inf, "the memory is bounded"
+
+
+def test_only_graphs_without_loops_have_a_pace(model_folder):
+    for name, steady in (("mlp/1", True), ("conformance/3", False)):
+        servable = Servable(1, model_folder / name, SessionSettings())
+        signature = servable.signature(DEFAULT_SIGNATURE)
+        tensors = (list(signature.inputs.values()), list(signature.outputs.values()))
+        program = servable.program(*tensors, batchable=True)
+        assert (program.pace is not None) is steady
+        feeds = (np.ones((2, signature.inputs["x"].shape[1]), np.float32),)
+        (pooled,), (here,) = program.run(feeds), program.run(feeds, here=True)
+        np.testing.assert_array_equal(pooled, here)
 
 
 async def test_batched_predictions_equal_single_ones(runner, model_folder):
