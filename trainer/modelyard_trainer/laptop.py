@@ -17,11 +17,12 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.table import Column
 from rich.text import Text
 
 from modelyard.api.data import DataSource
 from modelyard.api.gates import judge_gates
-from modelyard.api.run import RunConfig
+from modelyard.api.run import ProgressReport, RunConfig
 from modelyard.api.store import LocalStoreSettings, ModelKeys
 from modelyard.api.training import ModelTraining
 from modelyard.store.client import connect
@@ -62,8 +63,10 @@ def run(
 ) -> None:
     """Train, measure, judge the gates and store the version.
 
-    Exits with 0 if the model passed its gates, 3 if a gate refused it, 64, 65, 70 or 75 as in a
-    pod, and 1 after any other failure.
+    modelyard-trainer run training.yaml --data train=train.npz --data eval=eval.npz
+
+    Exit code: 0 the model passed its gates, 3 a gate refused it, 64 the file is wrong, 65 the data
+    are, 70 the loss diverged, 75 stopped and saved (see --resume), 1 anything else.
     """
     console = Console()
     uid = resume or uuid4().hex
@@ -73,6 +76,8 @@ def run(
             _require_run(config)
         files = _files(data or [], config)
         console.print(Text(f"Run {uid}"))  # a run that is killed cannot say it at its end
+        for source in config.data:
+            console.print(Text(f"{files[source.name]} is read as {source.uri}"), soft_wrap=True)
         outcome = _train(config, files, console)
     except typer.BadParameter:
         raise
@@ -86,7 +91,9 @@ def run(
 def _config(file: Path, uid: str, folder: Path) -> RunConfig:
     """Return the run that the operator would make of the file, with a folder as its store."""
     try:
-        training = ModelTraining.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        _require_kind(file, content)
+        training = ModelTraining.model_validate(content)
         spec = training.spec
         config = RunConfig(
             namespace=training.metadata.namespace or NAMESPACE,
@@ -106,6 +113,15 @@ def _config(file: Path, uid: str, folder: Path) -> RunConfig:
         raise BadConfiguration(f"{file} cannot be read as YAML: {error}") from error
     check_run(config)
     return config
+
+
+def _require_kind(file: Path, content: object) -> None:
+    kind = content.get("kind") if isinstance(content, dict) else None
+    if kind != "ModelTraining":
+        found = f"its kind is {kind}" if kind else "it has no kind"
+        raise BadConfiguration(
+            f"{file} is no ModelTraining: {found}", "Give a file with `kind: ModelTraining`."
+        )
 
 
 def _require_run(config: RunConfig) -> None:
@@ -170,24 +186,28 @@ def _checked_digest(source: DataSource, path: Path) -> str:
 
 @contextmanager
 def _bar(progress: Progress, console: Console) -> Iterator[None]:
-    """Show the report's numbers while the block runs."""
+    """Show the report's numbers while the block runs; what does not fit of the metrics is cut."""
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(20),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[metrics]}", table_column=Column(no_wrap=True, ratio=1)),
     )
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("Starting", total=None)
+    with Bar(*columns, console=console, transient=True, expand=True) as bar:
+        task = bar.add_task("Starting", total=None, metrics="")
         done = Event()
 
         def show() -> None:
             while not done.wait(0.2):
                 report = progress.report
-                values = " ".join(f"{m.name} {m.value}" for m in report.metrics)
-                text = f"{report.phase} epoch {report.epoch}/{report.total_epochs} {values}"
-                total = report.total_steps or None
-                bar.update(task, description=text, completed=report.step, total=total)
+                bar.update(
+                    task,
+                    description=_stage(report),
+                    completed=report.step,
+                    total=report.total_steps or None,
+                    metrics=" ".join(f"{m.name} {float(m.value):.4g}" for m in report.metrics),
+                )
 
         thread = Thread(target=show, daemon=True)
         thread.start()
@@ -196,6 +216,11 @@ def _bar(progress: Progress, console: Console) -> Iterator[None]:
         finally:
             done.set()
             thread.join()
+
+
+def _stage(report: ProgressReport) -> str:
+    epoch = f" epoch {report.epoch}/{report.total_epochs}" if report.epoch else ""
+    return f"{report.phase}{epoch}"
 
 
 def _explain(failure: RunFailed, uid: str, console: Console) -> int:

@@ -122,7 +122,7 @@ def test_a_run_shows_a_bar_and_goes_on_where_ctrl_c_stopped_it(example, tmp_path
     file, data = example(lengthen), local(tmp_path)
     code, said, epochs = stopped(file, tmp_path, *data, from_epoch=20)
     assert code == 75, said
-    assert re.search(r"epoch \d+/5000 .*loss \d\S+ .*\d+/145000", said)
+    assert re.search(r"epoch \d+/5000 .*\d+/145000.*loss \d\S+ .*val_accuracy 0\.\d+", said)
     (uid,) = re.findall(r"Continue with: --resume (\w+)", said)
     assert f"Run {uid}" in said
 
@@ -144,6 +144,28 @@ def test_a_recipe_that_cannot_be_built_exits_with_64(example, tmp_path):
     code, said = run(example(empty), tmp_path, *local(tmp_path))
     assert code == 64
     assert "convolutions is empty" in said
+
+
+def test_a_file_of_another_kind_is_told_apart(tmp_path):
+    for content, words in (
+        ("kind: ModelDeployment", "its kind is ModelDeployment"),
+        ("x", "no kind"),
+    ):
+        file = tmp_path / "other.yaml"
+        file.write_text(content)
+        code, said = run(file, tmp_path)
+        assert code == 64
+        assert words in said
+        assert "kind: ModelTraining" in said
+
+
+def test_bad_data_is_told_with_the_file_that_was_read(example, tmp_path):
+    (tmp_path / "notes.txt").write_text("no arrays")
+    data = ["--data", "train=notes.txt", "--data", "eval=notes.txt"]
+    code, said = run(example(), tmp_path, *data)
+    assert code == 65
+    assert "notes.txt is read as s3://modelyard/datasets/digits/train.npz" in said
+    assert "train.npz: the file cannot be read as Npz" in said
 
 
 def test_an_unknown_field_is_named(example, tmp_path):
