@@ -1,6 +1,7 @@
 """How many predictions per second the stand-in server answers over gRPC, and how soon.
 
-`make bench ONLY=serving`. Server and client are processes of their own and share the machine.
+`make bench ONLY=serving`, or `python tests/bench/bench_serving.py [ROUNDS]`. Server and client are
+processes of their own and share the machine.
 When a target is missed, the server is run once more under a profiler.
 """
 
@@ -42,7 +43,7 @@ class Figure:
     target: int | None
 
     def line(self):
-        goal = "" if self.target is None else f"{self.target:>7} {self._verdict()}"
+        goal = "" if self.target is None else f"{self.target:>7} {self.verdict}"
         return (
             f"{self.model:<6} {'on' if self.batching else 'off':<9} {self.clients:>7} "
             f"{self.rps:>8.0f} {self.p50:>8.2f} {self.p99:>8.2f} {self.server_cpu:>10.2f} {goal}"
@@ -52,11 +53,15 @@ class Figure:
     def missed(self):
         return self.target is not None and self.rps < self.target
 
-    def _verdict(self):
+    @property
+    def verdict(self):
+        """`met`, `missed`, or None where nothing was aimed at."""
+        if self.target is None:
+            return None
         return "missed" if self.missed else "met"
 
 
-def main():
+def main(rounds):
     """Measure, print the table and one JSON line; return how many targets were missed."""
     figures = []
     print("model  batching  clients      rps   p50 ms   p99 ms  server CPU  target", flush=True)
@@ -66,21 +71,22 @@ def main():
         write_models(base / "large" / "1", "write_mlp", LARGE)
         for model, width in (("mlp", 64), ("large", LARGE[0])):
             for batching in (False, True):
-                figures += measured(base, model, width, batching=batching)
+                figures += measured(base, model, width, batching, rounds)
         if any(figure.missed for figure in figures):
             profile(base)
-    print(json.dumps([asdict(figure) for figure in figures]))
+    results = [asdict(figure) | {"verdict": figure.verdict} for figure in figures]
+    print(json.dumps({"bench": "serving", "rounds": rounds, "results": results}))
     return sum(figure.missed for figure in figures)
 
 
-def measured(base, model, width, *, batching):
+def measured(base, model, width, batching, rounds):
     """Yield the figures of one server; the best of some rounds, since the machine is shared."""
     flags = ["--enable_batching"] if batching else []
     server = StandIn(base / f"{model}.log", base / model, *flags, model=model).wait_ready()
     try:
         for clients, wanted in TARGETS.items():
-            rounds = [one_round(server, model, width, clients) for _ in range(ROUNDS)]
-            best = max(rounds, key=lambda found: found["rps"])
+            found = [one_round(server, model, width, clients) for _ in range(rounds)]
+            best = max(found, key=lambda one: one["rps"])
             target = wanted if model == "mlp" else None
             figure = Figure(model, batching, clients, **best, target=target)
             print(figure.line(), flush=True)
@@ -183,4 +189,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["client"]:
         asyncio.run(client(*sys.argv[2:]))
     else:
-        sys.exit(main() > 0)
+        sys.exit(main(int(sys.argv[1]) if sys.argv[1:] else ROUNDS) > 0)
