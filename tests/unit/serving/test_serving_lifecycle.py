@@ -90,6 +90,28 @@ def test_messages_beyond_the_default_limit_pass(standin, channel_to, stubs):
     assert reply.outputs["text_bytes"].string_val[0] == text
 
 
+def test_a_reload_is_obeyed_for_what_is_served_and_refused_for_anything_else(
+    standin, channel_to, stubs, model_folder
+):
+    import grpc
+
+    models = stubs.ModelServiceStub(channel_to(standin))
+
+    def reload(name, path):
+        request = stubs.ReloadConfigRequest()
+        request.config.model_config_list.config.add(name=name, base_path=str(path))
+        return models.HandleReloadConfigRequest(request, timeout=60)
+
+    assert reload("conformance", model_folder / "conformance").status.error_code == 0
+    with pytest.raises(grpc.RpcError) as refused:
+        reload("other", model_folder / "mlp")
+    assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert "need a server of their own" in refused.value.details()
+    with pytest.raises(grpc.RpcError) as refused:
+        models.HandleReloadConfigRequest(stubs.ReloadConfigRequest(), timeout=60)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 @pytest.fixture
 def channel_to():
     """Opens channels that take messages of any size."""
