@@ -193,6 +193,7 @@ class Twin:
         self.executor = executor(self.client, self.cache, self.shelf, FakeEvents())
         for kind in WATCHED:
             self.relist(kind)
+        self.cache.lead()
 
     def reconcile(self, key: Key) -> str:
         """Do what the reconcile loop does with one key."""

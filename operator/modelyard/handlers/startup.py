@@ -121,6 +121,7 @@ class Operator:
         self._metrics.leader.labels(self._config.lease.name).set(1)
         self._cache.listen(self._enqueue)
         await self._refresh()
+        self._cache.lead()
         self._start(group)
         for kind in ROOTS:
             for key in self._cache.keys(kind.name):

@@ -33,6 +33,7 @@ class Cache:
         self._roots: dict[str, Key] = {}
         self._dead: OrderedDict[str, None] = OrderedDict()
         self._parents: set[str] = set()
+        self._leads = False
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> None:
@@ -62,12 +63,15 @@ class Cache:
         """Note that a child may exist from now on, even if the answer to its creation gets lost."""
         self._note_parent(owner_label(manifest))
 
+    def lead(self) -> None:
+        """Note that everything was read under our Lease: what appears from now on is new."""
+        self._leads = True
+
     def childless(self, uid: str) -> bool:
         """Tell whether an owner certainly never had a child, so that no LIST could show one.
 
-        Holds for a cache that was filled under our Lease: an owner that had no status when it was
-        first seen was never planned before, and what is made later is made by us. Of any other, a
-        child may have come and gone, and its controller may still make pods for it.
+        Whoever appeared after `lead` has only the children that we made. Any other owner may have
+        had one that is gone, and a controller that has not seen it go still makes pods for it.
         """
         return uid not in self._parents
 
@@ -93,7 +97,7 @@ class Cache:
         known = self._objects.get(key)
         if uid in self._dead or (known and resource_version(known) >= resource_version(raw)):
             return False
-        if uid not in self._roots and key.kind in ROOT_NAMES and raw.get("status"):
+        if key.kind in ROOT_NAMES and uid not in self._roots and not self._leads:
             self._note_parent(uid)
         if known:
             self._unlink(key, known)

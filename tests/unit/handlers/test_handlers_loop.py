@@ -69,6 +69,7 @@ class Yard:
         executor = Executor(*fakes, events)
         self.loop = Loop(self.cache, self.queue, executor, metrics, kindreds(observer))
         self.cache.listen(self._enqueue)
+        self.cache.lead()
 
     def _enqueue(self, key: Key, raw: Raw) -> None:
         for target in affected(self.cache, key, raw):

@@ -55,13 +55,15 @@ def test_the_dead_stay_dead_and_a_namesake_lives() -> None:
     assert [raw["metadata"]["uid"] for raw in cache.children("owner", "Job")] == ["second"]
 
 
-def test_only_an_owner_that_was_first_seen_without_a_status_is_surely_childless() -> None:
+def test_only_an_owner_that_appeared_under_our_lease_is_surely_childless() -> None:
     cache = Cache()
-    cache.put(make("ModelTraining", "new", 1))
-    cache.put({**make("ModelTraining", "new", 2), "status": {"attempt": 1}})
-    cache.put({**make("ModelTraining", "old", 3), "status": {"attempt": 1}})
-    assert cache.childless("new-uid")
+    cache.put(make("ModelTraining", "old", 1))
+    cache.lead()
+    cache.put(make("ModelTraining", "old", 2))
+    cache.put(make("ModelTraining", "new", 3))
+    cache.put({**make("ModelTraining", "new", 4), "status": {"attempt": 1}})
     assert not cache.childless("old-uid")
+    assert cache.childless("new-uid")
     cache.expect_child(make_child("Job", "j", "new-uid"))
     assert not cache.childless("new-uid")
 
