@@ -23,34 +23,20 @@ COLLECTIONS = {
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
 }
-ADMISSION = "admissionregistration.k8s.io/v1"
-POLICIES = {
-    "MutatingAdmissionPolicy": f"/apis/{ADMISSION}/mutatingadmissionpolicies",
-    "MutatingAdmissionPolicyBinding": f"/apis/{ADMISSION}/mutatingadmissionpolicybindings",
-}
 TOKEN_SECONDS = 7200
 
 
 @cache
-def _rendered(*namespaces: str) -> str:
-    """Return what Helm makes of the chart for some namespaces, for all if none is given."""
+def _rendered() -> str:
+    """Return what Helm makes of the chart for one namespace."""
     helm = str(Path(sys.executable).parent / "helm")
     command = [helm, "template", RELEASE, str(ROOT / "charts/modelyard"), "--namespace", PLACE]
-    for kind in POLICIES:
-        command += ["--api-versions", f"{ADMISSION}/{kind}"]
-    values = json.dumps({"config": {"namespaces": namespaces}})
+    values = json.dumps({"config": {"namespaces": [PLACE]}})
     done = subprocess.run(
         [*command, "--values", "-"], input=values, text=True, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def policies(*namespaces: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and manifest of the admission policies for some namespaces, or for all."""
-    for made in yaml.safe_load_all(_rendered(*namespaces)):
-        if made and made["kind"] in POLICIES:
-            yield POLICIES[made["kind"]], made
 
 
 def identity_objects(namespace: str, without: str = "") -> list[dict[str, Any]]:
@@ -60,7 +46,7 @@ def identity_objects(namespace: str, without: str = "") -> list[dict[str, Any]]:
         namespace: where the operator works.
         without: a resource whose rights are left out, for instance `modeltrainings/finalizers`.
     """
-    text = _rendered(PLACE).replace(PLACE, namespace)
+    text = _rendered().replace(PLACE, namespace)
     objects = [o for o in yaml.safe_load_all(text) if o and o["kind"] in COLLECTIONS]
     suffix = "-without-" + without.replace("/", "-")
     for made in objects if without else ():

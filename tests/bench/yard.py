@@ -34,7 +34,6 @@ from modelyard.api.config import Images
 from modelyard.api.store import StoreSettings
 from modelyard.api.training import ModelTraining
 from modelyard.plan.manifests.job import training_job
-from tests.api.chart import policies
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "bench"
@@ -233,7 +232,7 @@ def _tls(config: dict[str, Any]) -> ssl.SSLContext:
 
 
 async def _install(api: Api) -> None:
-    """Create namespaces, CRDs and policies, and wait until they are in force."""
+    """Create namespaces and CRDs, and wait until the kinds are served."""
     for name in (NAMESPACE, "modelyard-system"):
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         await api.send("POST", "/api/v1/namespaces", body)
@@ -242,15 +241,6 @@ async def _install(api: Api) -> None:
         await api.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
     for kind in ("modeltrainings", "modelversions", "modeldeployments"):
         await until(f"{kind} are served", lambda kind=kind: _served(api, kind))
-    for place, body in await asyncio.to_thread(lambda: list(policies())):
-        await api.send("POST", place, body)
-    await until("trainings are born with a finalizer", lambda: _guarded(api))
-
-
-async def _guarded(api: Api) -> bool:
-    """Tell whether the policies are in force, without leaving anything behind."""
-    found = await api.send("POST", f"{TRAININGS}?dryRun=All", training("probe"))
-    return "finalizers" in found["metadata"]
 
 
 async def until(what: str, holds: Callable[[], Awaitable[object]], seconds: float = 60) -> None:

@@ -49,8 +49,6 @@ class Invariants:
         self.verbs: Counter[str] = Counter()
         self.strange: set[str] = set()
         """Versions that somebody made by hand."""
-        self.begun: set[str] = set()
-        """Trainings that ever had a Job."""
         self.left: set[str] = set()
         """Trainings that went while their store was away, or whose finalizer somebody took."""
         api.hook = self.wrote
@@ -95,7 +93,6 @@ class Invariants:
 
     def _create_job(self, _: Raw | None, job: Raw) -> None:
         uid = job["metadata"]["labels"][names.LABEL_OWNER_UID]
-        self.begun.add(uid)
         training = self._owner(job, "ModelTraining", names.LABEL_TRAINING)
         if training is None or training["metadata"]["uid"] != uid:
             return  # deleted meanwhile: garbage collection takes the Job
@@ -173,7 +170,7 @@ class Invariants:
     def _let_go(self, training: Raw) -> None:
         """Nothing stays in the store, unless the store has been away for ten minutes."""
         uid, held = training["metadata"]["uid"], condition(training, "Accepted")
-        if uid in self.shelf.closed or uid not in self.begun:
+        if uid in self.shelf.closed:
             return
         refused = self.away() and held["status"] == "False"
         require(refused, "I5: let go before the run was removed")

@@ -15,8 +15,6 @@ EVALUATIONS: tuple[dict[str, Any], ...] = (
     {"gates": [FLOOR], "primaryMetric": {"name": "f1"}},
     {"gates": [FLOOR, {"name": "none", "metric": "recall", "value": "0.1"}]},
 )
-ADMITTED: tuple[list[str], ...] = ([], [names.FINALIZER_RUN_DATA])
-"""Finalizers of a new training, where no policy adds ours and where one does."""
 SERVERS: tuple[dict[str, Any], ...] = (
     {"drainSeconds": 1},
     {"drainSeconds": 2},
@@ -79,7 +77,7 @@ class Users(World):
         if Key("ModelTraining", NAMESPACE, name) in self.api.objects:
             return
         raw = raw_training(
-            meta={"name": name, "finalizers": self.random.choice(ADMITTED)},
+            meta={"name": name},
             maxRetries=self.random.randint(0, 2),
             maxInterruptions=self.random.randint(0, 3),
             evaluation=self.random.choice(EVALUATIONS),

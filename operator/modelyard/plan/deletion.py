@@ -34,8 +34,6 @@ def plan_training_deletion(
     running = [pod for pod in observed.pods if not pod.finished]
     if observed.jobs or running:
         return _stop(training, draft, observed, running)
-    if observed.store is None and training.status.attempt == 0:
-        return Plan(remove_finalizer=names.FINALIZER_RUN_DATA)  # nothing was ever started
     refusal = _store_refusal(training, observed)
     if refusal:
         return _without_store(training, draft, refusal)

@@ -9,13 +9,11 @@ import pytest
 import yaml
 
 from modelyard.api.config import OperatorConfig
-from modelyard.api.names import FINALIZER_RUN_DATA
 from modelyard.codegen.values import SET_BY_CHART, Values, values_schema
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts/modelyard"
 HELM = Path(sys.executable).parent / "helm"
-POLICIES = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
 STORE = {
     "name": "default",
     "endpoint": "http://s3:8333",
@@ -243,28 +241,10 @@ def test_prometheus_finds_the_metrics_port():
     assert monitor["metadata"]["labels"]["release"] == "p"
 
 
-def test_a_training_is_born_with_the_finalizer_that_the_operator_knows():
-    objects = render({"config": {"namespaces": ["a", "b"]}}, "--api-versions", POLICIES)
-    (policy,) = of(objects, "MutatingAdmissionPolicy")
-    (mutation,) = policy["spec"]["mutations"]
-    assert f'"{FINALIZER_RUN_DATA}"' in mutation["jsonPatch"]["expression"]
-    assert policy["spec"]["failurePolicy"] == "Ignore"  # the operator adds it, too
-    (binding,) = of(objects, "MutatingAdmissionPolicyBinding")
-    assert binding["spec"]["policyName"] == policy["metadata"]["name"]
-    (watched,) = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
-    assert watched["values"] == ["a", "b"]
-
-
-def test_policies_are_for_all_namespaces_by_default_and_only_where_they_are_known():
-    (binding,) = of(render({}, "--api-versions", POLICIES), "MutatingAdmissionPolicyBinding")
-    assert "matchResources" not in binding["spec"]
-    assert not of(render(), "MutatingAdmissionPolicy")
-
-
 def test_every_object_is_labelled_and_rendering_repeats_itself():
     values = {"stores": [STORE], "tenants": [], "serviceMonitor": {"enabled": True}}
-    objects = render(values, "--api-versions", POLICIES)
+    objects = render(values)
     assert all(
         o["metadata"]["labels"]["app.kubernetes.io/instance"] == "modelyard" for o in objects
     )
-    assert objects == render(values, "--api-versions", POLICIES)
+    assert objects == render(values)

@@ -97,14 +97,6 @@ def test_a_store_that_is_away_holds_the_object_for_ten_minutes(observed):
     assert "t-uid" in released.events[0].message
 
 
-def test_a_training_that_never_had_a_store_goes_at_once():
-    seen = training_observed(store=None, run=RunFact("Unreachable"))
-    planned = plan_training(make_training(meta=META), seen, NOW)
-    assert planned == Plan(remove_finalizer=names.FINALIZER_RUN_DATA)
-    jobs = training_observed(store=None, jobs=(make_job(),))
-    assert plan_training(make_training(meta=META), jobs, NOW).remove_finalizer is None
-
-
 def test_a_store_that_comes_back_in_time_is_cleaned():
     unreachable = training_observed(run=RunFact("Unreachable"))
     held = plan_training(make_training({"attempt": 1}, META), unreachable, NOW)
