@@ -35,10 +35,13 @@ $(STAMP): $(VENV)/bin/uv pyproject.toml uv.lock
 demo: $(STAMP) ## Train, gate, register and serve a model on a real local Kubernetes
 	@$(RUN) -m demo
 
-test: $(STAMP) ## Unit tests, simulation, and the operator before a real API server
-	@$(RUN) -m pytest -m "not bench and not e2e" --durations=15
+# What fails soonest comes first; builds come when a tier needs them, and show how far they are.
+TIERS := tests/unit tests/simulation tests/conformance tests/api tests/e2e
 
-test-e2e: $(STAMP) ## The product on the local Kubernetes (root, Linux)
+test: $(STAMP) ## Everything: unit tests, simulation, a real API server, the product on a real node
+	@$(RUN) -m pytest -m "not bench" --durations=15 $(TIERS)
+
+test-e2e: $(STAMP) ## Only the product on the local Kubernetes (root, Linux)
 	@$(RUN) -m pytest -v -m e2e --durations=15 tests/e2e
 
 test-fast: $(STAMP) ## Unit tests and simulation only: no cluster, no root
