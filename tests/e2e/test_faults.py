@@ -131,7 +131,8 @@ def test_out_of_memory_is_typed(submitted):
     assert (failure["category"], failure["exitCode"]) == ("OutOfMemory", 137)
     assert "resources.limits.memory" in failure["hint"]
     shown = steps.condition(failed, "Failed")
-    assert shown["reason"] == "OutOfMemory"
+    assert shown["reason"] == "RetriesExhausted"
+    assert "more memory than its limit" in shown["message"]
     assert failure["hint"] in shown["message"]
 
 
