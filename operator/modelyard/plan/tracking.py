@@ -132,7 +132,7 @@ def _follow(
         return _without_pod(draft)
     draft = draft.set(node_name=pod.node_name or None)
     trainer = pod.container(TRAINER)
-    if pod.finished:
+    if pod.finished or (trainer is not None and trainer.exit_code is not None):
         return draft
     if trainer is not None and trainer.running:
         return with_report(training, draft, pod, observed.progress)

@@ -155,6 +155,15 @@ def test_a_running_trainer_is_shown_and_polled():
     assert "Training" in [event.reason for event in plan.events]
 
 
+def test_a_trainer_that_ended_does_not_start_again_while_its_pod_is_wound_up():
+    jobs = (make_job(active=1),)
+    running, _ = step(started(), jobs=jobs, pods=(running_pod(),), progress=report())
+    ended = ended_pod(0, message=result_text(), phase="Running")
+    training, plan = step(running, jobs=jobs, pods=(ended,))
+    assert training.status == running.status
+    assert plan.events == ()
+
+
 def test_nothing_is_polled_before_the_trainer_runs():
     pods, jobs = (make_pod(),), (make_job(),)
     assert training_needs(started(), jobs, pods).progress_of is None
