@@ -44,7 +44,8 @@ class ServerSpec(Model):
     """Seconds a version has to become ready before the rollout fails."""
 
     drain_seconds: Annotated[int, Field(ge=0, le=600)] = 10
-    """Seconds a stopping server keeps answering while endpoints propagate."""
+    """Seconds a stopping server keeps answering while endpoints propagate, and the age at which a
+    gRPC connection is renewed, so that none is left when it stops; above the longest request."""
 
 
 class ModelDeploymentSpec(Model):

@@ -166,6 +166,12 @@ def test_the_server_knows_every_flag_and_fails_at_the_first_model_that_does_not_
     assert (flags.file_system_poll_wait_seconds, flags.max_num_load_retries) == (0, 0)
 
 
+@pytest.mark.parametrize(("drain", "age"), [(0, 1000), (5, 5000)])
+def test_no_grpc_connection_outlives_the_drain(drain, age):
+    flags = parse(containers(deployment(server={"drainSeconds": drain}))[2]["args"])
+    assert flags.channel_arguments == [("grpc.max_connection_age_ms", age)]
+
+
 def test_a_canary_has_a_pod_even_when_nobody_wants_replicas():
     assert deployment(replicas=0)["spec"]["replicas"] == 1
     assert deployment(replicas=4)["spec"]["replicas"] == 4

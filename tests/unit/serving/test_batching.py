@@ -205,10 +205,16 @@ async def test_short_runs_that_arrive_together_are_merged_up_to_a_stretch(runner
 
 
 async def test_a_short_run_waits_behind_a_long_one(runner):
-    graph = graph_known_for(SHORT)
-    (second,) = await queued(runner(), graph, rows(1))
-    await second
-    assert graph.sizes == [1, 1]
+    busy, long, short = runner(), Graph(), graph_known_for(SHORT)
+    long.gate.clear()
+    first = asyncio.create_task(busy.run(long.program, (rows(0),)))
+    await asyncio.to_thread(long.begun.wait, 60)
+    second = asyncio.create_task(busy.run(short.program, (rows(1),)))
+    await asyncio.sleep(0)  # it has queued its run
+    assert short.sizes == []
+    long.gate.set()
+    await asyncio.gather(first, second)
+    assert threading.main_thread() not in short.threads
 
 
 async def test_a_short_run_that_fails_is_its_callers_fault_alone(runner):

@@ -197,4 +197,15 @@ def _flags(config: ServeConfig) -> list[str]:
         f"--monitoring_config_file={MODELS_DIRECTORY}/{CONFIG_FOLDER}/{MONITORING_FILE}",
         "--file_system_poll_wait_seconds=0",
         "--max_num_load_retries=0",
+        f"--grpc_channel_arguments=grpc.max_connection_age_ms={_connection_age_ms(config)}",
     ]
+
+
+def _connection_age_ms(config: ServeConfig) -> int:
+    """Return how long a gRPC connection may live before the server asks for a new one.
+
+    A new connection never reaches a pod that is stopping, so once a drain has lasted as long, its
+    server is alone. One that stops with a client still connected cancels requests that cross its
+    goodbye: gRPC's server refuses what arrives after that, and no client may repeat a CANCELLED.
+    """
+    return 1000 * max(1, config.drain_seconds)
