@@ -13,8 +13,9 @@ from modelyard.sentinel.server import Gone, Silent
 
 STILL_SECONDS = 1.0
 """How long the request counter must stand still."""
-SLACK_SECONDS = 30.0
-"""What a drain may last beyond twice `drainSeconds`."""
+SLACK_SECONDS = 5.0
+"""What a drain may last beyond twice `drainSeconds`: who keeps a REST connection busy never leaves
+by himself, and repeats a request when the server closes it."""
 INTERVAL = 0.2
 """Seconds between two readings of the counter."""
 
@@ -38,7 +39,7 @@ async def drain(count: RequestCounter, drain_seconds: float) -> Drained:
     Endpoints get `drain_seconds` to propagate; then `count`, the requests of others that the server
     has answered, must stand still for a second. A request that runs longer than that is not seen
     by a counter of answers: `drainSeconds` should exceed the longest one. Ends after
-    `2 * drain_seconds + 30` seconds at the latest, and at once if the server is gone.
+    `2 * drain_seconds + 5` seconds at the latest, and at once if the server is gone.
     """
     clock = asyncio.get_running_loop().time
     start = clock()
