@@ -58,10 +58,15 @@ class Yard:
     ) -> Manifest:
         """Wait for a state of an object; a failure shows its conditions and all events."""
         try:
-            return steps.wait_for(lambda: self.get(kind, name), reached, seconds)
+            return steps.wait_for(lambda: self._looked_at(kind, name), reached, seconds)
         except StepFailed as failed:
             events = self.kubectl("get", "events", "--sort-by=.lastTimestamp")
             raise AssertionError(f"{kind} {name}: {failed}\n{events[-6000:]}") from failed
+
+    def _looked_at(self, kind: str, name: str) -> Manifest | None:
+        """Return an object with a status, which is empty until somebody has written one."""
+        found = self.get(kind, name)
+        return {"status": {}, **found} if found else None
 
     def wait(
         self, kind: str, name: str, type_: str, *, reason: str = "", seconds: float = 180
