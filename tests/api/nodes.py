@@ -69,6 +69,8 @@ class Nodes:
         self._servers: dict[str, Server] = {}
         self._begun: set[str] = set()
         """Uids of Jobs that had their pod, and of trainers that came to their end."""
+        self._ended: set[str] = set()
+        """Uids of Jobs that have ended."""
         recorder.listen(self._notice)
 
     async def begin(self, namespace: str, play: Play) -> None:
@@ -152,6 +154,11 @@ class Nodes:
         await self._set(pod, phase=phase, containerStatuses=[_container(terminated=ended)])
 
     async def _end_job(self, job: Raw, done: bool) -> None:
+        """End a Job, once: the recorder may hear of that later than we look again."""
+        uid = job["metadata"]["uid"]
+        if uid in self._ended:
+            return
+        self._ended.add(uid)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         kinds = ("SuccessCriteriaMet", "Complete") if done else ("FailureTarget", "Failed")
         reason = "CompletionsReached" if done else "BackoffLimitExceeded"
