@@ -36,16 +36,16 @@ demo: $(STAMP) ## Train, gate, register and serve a model on a real local Kubern
 	@$(RUN) -m demo
 
 # What fails soonest comes first; builds come when a tier needs them, and show how far they are.
-TIERS := tests/unit tests/simulation tests/conformance tests/api tests/e2e
+FAST := tests/unit tests/simulation tests/conformance
 
-test: $(STAMP) ## Everything: unit tests, simulation, a real API server, the product on a real node
-	@$(RUN) -m pytest -m "not bench" --durations=15 $(TIERS)
+test: test-fast $(STAMP) ## Everything: unit tests, simulation, a real API server, the product on a real node
+	@$(RUN) -m pytest -m "not bench" --durations=15 tests/api tests/e2e
 
 test-e2e: $(STAMP) ## Only the product on the local Kubernetes (root, Linux)
 	@$(RUN) -m pytest -v -m e2e --durations=15 tests/e2e
 
 test-fast: $(STAMP) ## Unit tests and simulation only: no cluster, no root
-	@$(RUN) -m pytest -m "not bench and not api and not e2e"
+	@$(RUN) -m pytest -n auto --maxprocesses 4 -m "not bench" --durations=15 $(FAST)
 
 prove: $(STAMP) ## The full counts: 20,000 schedules, 1,000 crashes, a kill at every write, every fault (takes long)
 	@MODELYARD_SCHEDULES=20000 MODELYARD_CRASHES=1000 MODELYARD_KILLS=all MODELYARD_FAULTS=all \
