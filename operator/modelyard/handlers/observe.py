@@ -31,8 +31,8 @@ from modelyard.plan.parse import parse_version
 from modelyard.plan.training import training_needs
 from modelyard.plan.version import version_needs
 from modelyard.plan.views import (
+    guards,
     job_view,
-    manifest_digest,
     pod_view,
     service_view,
     workload_view,
@@ -153,7 +153,7 @@ class Observer:
             return False
         name = version_name(training.spec.model_name, run.version)
         raw = await self.client.get(MODEL_VERSION, key.namespace, name)
-        return raw is not None and manifest_digest(raw) == run.manifest_digest
+        return raw is not None and guards(raw, training.metadata.uid, run.manifest_digest)
 
     def _version(self, namespace: str, name: str) -> ModelVersion | None:
         raw = self.cache.get(Key(MODEL_VERSION.name, namespace, name))

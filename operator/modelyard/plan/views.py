@@ -76,10 +76,16 @@ def service_view(raw: Json) -> ServiceView:
     )
 
 
-def manifest_digest(raw: Json) -> str:
-    """Read what a ModelVersion stands for, even one that is not understood in full."""
-    artifact = raw.get("spec", {}).get("artifact", {})
-    return str(artifact.get("manifestDigest", ""))
+def guards(raw: Json, training_uid: str, digest: str) -> bool:
+    """Tell whether a ModelVersion, even one not understood, stands for what a run published.
+
+    One that came from the training does, whatever somebody has done to the manifest since: what
+    then becomes of the files is decided where the version goes.
+    """
+    spec = raw.get("spec", {})
+    source = spec.get("source", {}).get("training", {})
+    known = spec.get("artifact", {}).get("manifestDigest")
+    return bool(source.get("uid") == training_uid or known == digest)
 
 
 def _label(meta: Json, label: str) -> str:

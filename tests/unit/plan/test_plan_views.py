@@ -1,7 +1,8 @@
 import pytest
 
 from modelyard.api import names
-from modelyard.plan.views import job_view, pod_view, service_view, workload_view
+from modelyard.plan.views import guards, job_view, pod_view, service_view, workload_view
+from tests.builders import DIGEST, make_version
 
 LABELS = {names.LABEL_ATTEMPT: "2", names.LABEL_VERSION: "abc"}
 META = {"name": "x", "uid": "u", "labels": LABELS}
@@ -79,3 +80,15 @@ def test_a_deployment_without_replicas_means_one():
 def test_the_revision_of_a_service_is_what_it_selects_not_what_it_is_labelled():
     raw = {"metadata": META, "spec": {"selector": {names.LABEL_VERSION: "def"}}}
     assert service_view(raw).revision == "def"
+
+
+@pytest.mark.parametrize(
+    ("uid", "digest", "guarded"),
+    [("t-uid", "other", True), ("other", DIGEST, True), ("other", "other", False)],
+)
+def test_a_version_guards_what_its_training_published_whatever_became_of_the_manifest(
+    uid, digest, guarded
+):
+    raw = make_version().model_dump(mode="json", by_alias=True)
+    assert guards(raw, uid, digest) is guarded
+    assert not guards({}, uid, digest)
