@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+CAUTION = 3.0
+"""Intervals' worth of doubt about a design effect that was measured on few of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -39,6 +42,11 @@ class Moments:
     def rate(self) -> float:
         """Share of requests that failed, 0 before there are any."""
         return self.failed / self.total if self.total else 0.0
+
+    @property
+    def cautious_design_effect(self) -> float:
+        """The design effect, larger while few intervals have shown how much they differ."""
+        return self.design_effect * (1 + CAUTION / max(1, self.intervals - 1))
 
     @property
     def design_effect(self) -> float:
