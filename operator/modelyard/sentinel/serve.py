@@ -10,7 +10,8 @@ import aiohttp
 from aiohttp import web
 
 from modelyard.api.run import ExitCode
-from modelyard.api.serve import FetchReceipt, SentinelStatus, ServeConfig
+from modelyard.api.serve import FetchReceipt, SentinelStatus, ServeConfig, ServerCounters
+from modelyard.sentinel.counters import counters_of
 from modelyard.sentinel.drain import drain
 from modelyard.sentinel.errors import Stopped
 from modelyard.sentinel.folders import Folders, read_receipt
@@ -75,14 +76,24 @@ class Sentinel:
         return web.json_response(reason, status=503)
 
     async def _status(self, _: web.Request) -> web.Response:
-        """What the operator compares before it moves traffic."""
+        """What the operator compares before it moves traffic, and judges while it does."""
         health = self._watch.health
         status = SentinelStatus(
             digest=self._receipt.manifest_digest,
             golden=health.verdict,
             message=health.message[:MAX_MESSAGE],
+            counters=await self._counters() if health.ready else None,
         )
         return web.json_response(status.dump())
+
+    async def _counters(self) -> ServerCounters | None:
+        """Return what the server has answered to others; None if it does not tell."""
+        try:
+            text = await self._server.metrics_text()
+            return counters_of(text, self._config.model_name, self._server.own_requests)
+        except (Gone, Silent, ValueError) as error:
+            _log.warning("the server's counters cannot be read: %s", error)
+            return None
 
     async def _drain(self, _: web.Request) -> web.Response:
         """The server's preStop hook: answered when it may stop."""
