@@ -19,6 +19,7 @@ from tests.simulation.twin import ACTOR
 
 GATE = Decimal("0.95")
 PATIENCE = 600
+ALL = 100
 
 
 class ViolationError(AssertionError):
@@ -36,6 +37,20 @@ def terminal(raw: Raw) -> bool:
 
 def role(raw: Raw, name: str) -> Raw:
     return (raw.get("status") or {}).get(name) or {}
+
+
+def roles(deployment: Raw) -> dict[str, Raw]:
+    """Return the versions of a deployment that may have pods."""
+    warm = role(deployment, "warm").get("version") or {}
+    return {
+        "stable": role(deployment, "stable"),
+        "canary": role(deployment, "canary"),
+        "warm": warm,
+    }
+
+
+def revisions(deployment: Raw) -> set[str | None]:
+    return {version.get("revision") for version in roles(deployment).values()}
 
 
 class Invariants:
@@ -209,9 +224,9 @@ class Invariants:
         namespace, model, number = place
         name = names.version_name(model, number)
         for deployment in self.api.all("ModelDeployment"):
-            for kind in ("stable", "canary"):
-                used = role(deployment, kind).get("modelVersionName") == name
-                require(not used, f"I2: {name} was removed while it is {kind}")
+            for kind, used in roles(deployment).items():
+                same = used.get("modelVersionName") == name
+                require(not same, f"I2: {name} was removed while it is {kind}")
         version = self.api.objects.get(Key("ModelVersion", namespace, name))
         if version is None or version["metadata"].get("deletionTimestamp"):
             return
@@ -233,15 +248,22 @@ class Invariants:
         proved = (after["metadata"]["uid"], new["revision"]) in self.proved
         require(proved, "I3: promoted what was never ready")
         verdict = self.nodes.verdicts.get(new["digest"])
-        require(verdict == "good", f"I3: promoted a version whose servers are {verdict}")
+        good = verdict == "good" or (verdict == "failing" and not self._judged(before))
+        require(good, f"I3: promoted a version whose servers are {verdict}")
+
+    @staticmethod
+    def _judged(deployment: Raw) -> bool:
+        """Tell whether the errors of the canary had to be judged before its promotion."""
+        step, analysis = role(deployment, "step"), deployment["spec"]["rollout"].get("analysis", {})
+        checked = any("errorRate" in check for check in analysis.get("checks", ()))
+        return bool(step) and not step.get("ordered") and checked
 
     def _create_deployment(self, _: Raw | None, after: Raw) -> None:
         revision = after["metadata"]["labels"][names.LABEL_VERSION]
         owner = self._owner(after, "ModelDeployment", names.LABEL_DEPLOYMENT)
         if owner is None or not any(o["uid"] == owner["metadata"]["uid"] for o in _owners(after)):
             return
-        roles = {role(owner, kind).get("revision") for kind in ("stable", "canary")}
-        require(revision in roles, "pods were created before their role was recorded")
+        require(revision in revisions(owner), "pods were created before their role was recorded")
         live = self._children("Deployment", owner["metadata"]["uid"])
         require(len(live) <= 2, f"I3: {len(live)} revisions at once")
 
@@ -250,8 +272,7 @@ class Invariants:
         owner = self._owner(before, "ModelDeployment", names.LABEL_DEPLOYMENT)
         if owner is None:
             return
-        roles = {role(owner, kind).get("revision") for kind in ("stable", "canary")}
-        require(revision not in roles, "I3: the pods of a role were removed")
+        require(revision not in revisions(owner), "I3: the pods of a role were removed")
         if role(owner, "stable"):
             public = self.api.objects.get(
                 Key("Service", owner["metadata"]["namespace"], owner["metadata"]["name"])
@@ -272,10 +293,16 @@ class Invariants:
         owner = self._owner(service, "ModelDeployment", names.LABEL_DEPLOYMENT)
         if owner is None or owner["metadata"]["name"] != service["metadata"]["name"]:
             return
-        revision = service["spec"]["selector"][names.LABEL_VERSION]
+        revision = service["spec"]["selector"].get(names.LABEL_VERSION)
         if owner["metadata"]["uid"] == service["metadata"]["labels"][names.LABEL_OWNER_UID]:
-            stable = role(owner, "stable").get("revision")
-            require(revision == stable, "I3: the public Service selects what is not stable")
+            stable, canary = role(owner, "stable"), role(owner, "canary")
+            weight = role(owner, "step").get("weight", 0)
+            allowed = {
+                stable.get("revision"): True,
+                canary.get("revision"): weight == ALL,
+                None: 0 < weight < ALL,
+            }
+            require(allowed.get(revision, False), "I3: the public Service selects what it must not")
 
     # all
 

@@ -11,6 +11,7 @@ from typing import Any
 from modelyard.api import names
 from modelyard.api.errors import Retry
 from modelyard.api.run import ProgressReport
+from modelyard.api.serve import ServerCounters
 from modelyard.api.training import MetricValue
 from modelyard.kube.kinds import Key, Raw, key_of
 from modelyard.plan.observed import SentinelFact
@@ -105,6 +106,8 @@ class Nodes:
     """Steps done, by pod uid."""
     verdicts: dict[str, str] = field(default_factory=dict)
     """How a digest behaves when served: good, golden (wrong answers), or crash."""
+    counted: dict[str, ServerCounters] = field(default_factory=dict)
+    """What servers have answered, by pod uid."""
     begun: set[str] = field(default_factory=set)
     """Jobs that had a pod."""
     zombies: list[Raw] = field(default_factory=list)
@@ -349,7 +352,10 @@ class Nodes:
             self._status(pod, initContainerStatuses=[fetch])
             return
         match self.verdict(told["manifestDigest"]):
-            case "good":
+            case "good" | "failing":
+                if not self.kind and is_true(pod, "Ready") and self.chance(0.02):
+                    self._crash(pod)
+                    return
                 flaky = not self.kind and self.chance(0.15)
                 ready = [] if flaky else [{"type": "Ready", "status": "True"}]
                 fetched = {"name": "fetch", "state": {"terminated": {"exitCode": 0}}}
@@ -359,12 +365,16 @@ class Nodes:
                     podIP="10.0.0.2",
                     conditions=ready,
                     initContainerStatuses=[fetched],
-                    containerStatuses=[SERVING],
+                    containerStatuses=[self._server(pod)],
                 )
             case "golden" | "digest":
                 self._status(pod, phase="Running", podIP="10.0.0.2", containerStatuses=[SERVING])
             case "crash":
                 self._crash(pod)
+
+    def _server(self, pod: Raw) -> Raw:
+        known = (pod["status"].get("containerStatuses") or [{}])[0]
+        return {**SERVING, "restartCount": known.get("restartCount", 0)}
 
     def _crash(self, pod: Raw) -> None:
         before = (pod["status"].get("containerStatuses") or [{}])[0].get("restartCount", 0)
@@ -382,8 +392,33 @@ class Nodes:
             draw = self.random.random()
             good = self.kind or draw < 0.7
             bad = "golden" if draw < 0.8 else "digest" if draw < 0.85 else "crash"
+            bad = bad if draw < 0.9 else "failing"
             self.verdicts[digest] = "good" if good else bad
         return self.verdicts[digest]
+
+    def counters(self, pod: Raw) -> ServerCounters:
+        """Let a server answer requests, if the public Service selects it, and count them."""
+        uid = pod["metadata"]["uid"]
+        before = self.counted.get(uid, ServerCounters())
+        asked = 0
+        if is_true(pod, "Ready") and self._selected(pod):
+            asked = 100 if self.kind else self.random.choice((0, 3, 100))
+        digest = json.loads(pod["metadata"]["annotations"]["serve"])["manifestDigest"]
+        failed = asked // 3 if self.verdict(digest) == "failing" else 0
+        latency = list(before.latency)
+        latency[self.random.choice((15, 16))] += asked
+        self.counted[uid] = ServerCounters(
+            requests=before.requests + asked,
+            server_errors=before.server_errors + failed,
+            latency=tuple(latency),
+        )
+        return self.counted[uid]
+
+    def _selected(self, pod: Raw) -> bool:
+        labels, namespace = pod["metadata"]["labels"], pod["metadata"]["namespace"]
+        service = self.api.objects.get(Key("Service", namespace, labels[names.LABEL_DEPLOYMENT]))
+        selector = service["spec"]["selector"] if service else {"": ""}
+        return all(labels.get(name) == value for name, value in selector.items())
 
     def fact(self, pod: Raw) -> SentinelFact | None:
         """Answer a poll of a server's sentinel."""
@@ -395,7 +430,14 @@ class Nodes:
             golden = "Failed"
         served = OTHER_DIGEST if self.verdict(digest) == "digest" else digest
         said = self.random.choice(("", "The server is starting."))
-        return SentinelFact(pod["metadata"]["uid"], served, golden, said)  # type: ignore[arg-type]
+        counters = self.counters(pod) if is_true(pod, "Ready") else None
+        return SentinelFact(
+            pod["metadata"]["uid"],
+            served,
+            golden,  # type: ignore[arg-type]
+            said,
+            counters,
+        )
 
     @property
     def now(self) -> datetime:

@@ -49,6 +49,8 @@ class Schedule(Users, Mishaps, Settled):
             self.history()
         self.user_trains()
         self.user_deploys()
+        if self.random.random() < 0.5:
+            self.release()
         for _ in range(steps):
             self.step()
         self.peace()
@@ -56,6 +58,16 @@ class Schedule(Users, Mishaps, Settled):
         return Outcome(
             steps, self.faults, len(self.twin.plans), self.twin.client.writes, tuple(self.trace)
         )
+
+    def release(self) -> None:
+        """Let a deployment serve undisturbed, then name another version: a rollout begins."""
+        for _ in range(8):
+            self.bustle()
+            self.time += timedelta(seconds=5)
+        self.user_releases_version()
+        for _ in range(self.random.randint(2, 10)):
+            self.bustle()
+            self.time += timedelta(seconds=self.random.choice((2, 12, 40)))
 
     def step(self) -> None:
         """Take one weighted step."""
@@ -79,6 +91,8 @@ class Schedule(Users, Mishaps, Settled):
             self.user_deploys: 1,
             self.user_edits: 3,
             self.user_wavers: 1,
+            self.user_orders: 3,
+            self.user_goes_back: 2,
             self.user_deletes: 3,
             self.user_holds: 2,
             self.user_releases: 1,
@@ -191,6 +205,7 @@ class Schedule(Users, Mishaps, Settled):
 
     def _round(self, length: timedelta) -> None:
         self.bustle()
+        self.resume()
         for key in self.api.orphans():
             self.api.delete("garbage-collector", key)
         self.time += length

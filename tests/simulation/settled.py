@@ -81,6 +81,8 @@ class Settled(World):
         public = self.api.get(Key("Service", NAMESPACE, raw["metadata"]["name"]))
         selected = public["spec"]["selector"][names.LABEL_VERSION]
         require(selected == stable["revision"], "the Service does not select stable")
+        warm = (raw["status"].get("warm") or {}).get("version")
+        require(not warm, f"{key_of(raw)} keeps something warm for ever")
         live = {
             w["metadata"]["labels"][names.LABEL_VERSION]
             for w in self.api.all("Deployment")

@@ -152,7 +152,9 @@ class FakePolls:
         self.wishes[pod.uid] = key
         return self.reports.get(pod.uid)
 
-    def sentinels(self, key: Key, pods: tuple[PodView, ...]) -> tuple[SentinelFact, ...]:
+    def sentinels(
+        self, key: Key, pods: tuple[PodView, ...], judging: bool
+    ) -> tuple[SentinelFact, ...]:
         for pod in pods:
             self.wishes[pod.uid] = key
         return tuple(self.facts[pod.uid] for pod in pods if pod.uid in self.facts)

@@ -6,6 +6,7 @@ from modelyard.api import names
 from modelyard.kube.kinds import Key, Raw, key_of
 from modelyard.plan.manifests.model_version import model_version
 from tests.builders import DIGEST, make_manifest, make_training, raw_training, training_spec
+from tests.simulation.nodes import condition, is_true
 from tests.simulation.world import CHILD_KINDS, HELD, NAMESPACE, ROOT_KINDS, World
 
 FLOOR = {"name": "floor", "metric": "accuracy", "value": "0.95"}
@@ -21,6 +22,23 @@ SERVERS: tuple[dict[str, Any], ...] = (
     {"image": "own-server:1"},
     {"loadDeadlineSeconds": 30},
 )
+STEPS = [{"weight": 10, "holdSeconds": 30}, {"weight": 50, "holdSeconds": 60}]
+PAUSED = [{"weight": 25}, {"pause": {}}, {"weight": 100}]
+ERRORS = {"name": "errors", "errorRate": {"minSamples": 100, "alpha": "0.1"}}
+LATENCY = {"name": "latency", "latency": {"minSamples": 100}}
+ROLLOUTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"warmStableSeconds": 0},
+    {"steps": STEPS, "progressDeadlineSeconds": 60},
+    {"steps": STEPS, "analysis": {"checks": [ERRORS]}, "progressDeadlineSeconds": 60},
+    {"steps": STEPS, "analysis": {"checks": [ERRORS, LATENCY]}, "progressDeadlineSeconds": 600},
+    {"steps": STEPS, "analysis": {"checks": [LATENCY], "onNoData": "Pass"}},
+    {"steps": STEPS, "analysis": {"checks": [ERRORS], "onNoData": "Fail"}},
+    {"steps": PAUSED, "warmStableSeconds": 60},
+    {"steps": [{"pause": {}}, {"weight": 50}, {"pause": {}}]},
+    {"steps": [*STEPS, {"weight": 100, "holdSeconds": 30}], "analysis": {"checks": [ERRORS]}},
+)
+VERBS = ("promote", "promote", "promote-full", "abort", "retry", "destroy", "")
 
 
 def deployment(name: str, version: str, **spec: Any) -> Raw:
@@ -30,6 +48,11 @@ def deployment(name: str, version: str, **spec: Any) -> Raw:
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {"modelVersionName": version, "replicas": 1, **spec},
     }
+
+
+def _warm(raw: Raw) -> Raw:
+    warm: Raw = ((raw.get("status") or {}).get("warm") or {}).get("version") or {}
+    return warm
 
 
 class Users(World):
@@ -101,8 +124,11 @@ class Users(World):
     def user_deploys(self) -> None:
         name = self.random.choice(("web", "app"))
         if Key("ModelDeployment", NAMESPACE, name) not in self.api.objects:
-            replicas = self.random.choice((1, 1, 2))
-            self.api.create("user", deployment(name, self._some_version(), replicas=replicas))
+            spec = {
+                "replicas": self.random.choice((1, 1, 2)),
+                "rollout": self.random.choice(ROLLOUTS),
+            }
+            self.api.create("user", deployment(name, self._some_version(), **spec))
 
     def _some_version(self) -> str:
         made = [raw["metadata"]["name"] for raw in self.api.all("ModelVersion")]
@@ -112,6 +138,26 @@ class Users(World):
         raw = self.pick(self.api.all("ModelDeployment"))
         if raw is not None:
             self._edit(raw)
+
+    def user_releases_version(self) -> None:
+        """Name another version that is there, in steps more often than not."""
+        raw = self.pick(self.api.all("ModelDeployment"))
+        made = [version["metadata"]["name"] for version in self.api.all("ModelVersion")]
+        if raw is not None and made:
+            change = {
+                "modelVersionName": self.random.choice(made),
+                "rollout": self.random.choice(ROLLOUTS[2:]),
+            }
+            self.api.change("user", key_of(raw), spec={**raw["spec"], **change})
+
+    def user_goes_back(self) -> None:
+        """Name the version that served before and is still loaded."""
+        kept = [raw for raw in self.api.all("ModelDeployment") if _warm(raw)]
+        raw = self.pick(kept)
+        if raw is not None:
+            warm = _warm(raw)
+            change = {"modelVersionName": warm["modelVersionName"], "server": warm["server"]}
+            self.api.change("user", key_of(raw), spec={**raw["spec"], **change})
 
     def user_wavers(self) -> None:
         """Edit a deployment again and again, while the operator still works on the last edit."""
@@ -132,10 +178,32 @@ class Users(World):
                 {"replicas": self.random.randint(0, 3)},
                 {"replicas": self.random.choice((1, -1))},
                 {"server": self.random.choice(SERVERS)},
+                {"rollout": self.random.choice(ROLLOUTS)},
+                {"paused": self.random.random() < 0.5},
             )
         )
         self.trace[-1] += f" {key_of(raw)} {change}"
         self.api.change("user", key_of(raw), spec={**raw["spec"], **change})
+
+    def user_orders(self) -> None:
+        raw = self.pick(self.api.all("ModelDeployment"))
+        if raw is not None:
+            self.order(raw, self.random.choice(VERBS))
+
+    def order(self, raw: Raw, verb: str) -> None:
+        """Give an order as the command line does: by annotations, with a nonce of its own."""
+        self.trace[-1] += f" {key_of(raw)} {verb}"
+        self.orders += 1
+        nonce = self.random.choice((self.orders, self.orders, 1))
+        annotations = {names.ANNOTATION_COMMAND: verb, names.ANNOTATION_NONCE: str(nonce)}
+        self.api.change("user", key_of(raw), metadata={"annotations": annotations})
+
+    def resume(self) -> None:
+        """Let somebody come who ends every pause."""
+        for raw in self.api.all("ModelDeployment"):
+            if is_true(raw, "Paused") and condition(raw, "Accepted")["reason"] != "InvalidSpec":
+                self.api.change("user", key_of(raw), spec={**raw["spec"], "paused": False})
+                self.order(self.api.get(key_of(raw)), "promote-full")
 
     def user_deletes(self) -> None:
         raw = self.pick(self.api.all(self.random.choice(ROOT_KINDS)))

@@ -34,6 +34,7 @@ class World:
         self.trace: list[str] = []
         self.faults: Counter[str] = Counter()
         self.frozen: dict[str, int] = {}
+        self.orders = 0
 
     def now(self) -> datetime:
         return self.time

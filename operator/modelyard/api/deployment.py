@@ -19,6 +19,14 @@ from modelyard.api.meta import (
     ShortText,
     Timestamp,
 )
+from modelyard.api.rollout import (
+    CheckStatus,
+    HandledCommand,
+    HistoryEntry,
+    JudgeRecord,
+    RolloutSpec,
+    StepStatus,
+)
 from modelyard.api.version import GoldenSet
 
 
@@ -60,12 +68,22 @@ class ModelDeploymentSpec(Model):
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
     """Pods of the serving version."""
 
+    rollout: RolloutSpec = RolloutSpec()
+    """How a new version takes over."""
+
+    paused: bool = False
+    """Hold a rollout where it is; failing checks still end it."""
+
+    revision_history_limit: Annotated[int, Field(ge=0, le=50)] = 10
+    """Changes that the history keeps."""
+
 
 class DeploymentPhase(StrEnum):
     """Where a deployment is; for printing only."""
 
     PENDING = "Pending"
     PROGRESSING = "Progressing"
+    PAUSED = "Paused"
     HEALTHY = "Healthy"
     DEGRADED = "Degraded"
 
@@ -107,6 +125,16 @@ class ServedVersion(Observed):
     """When this role began."""
 
 
+class WarmVersion(Observed):
+    """A version that stays loaded without traffic, so that going back to it is one write."""
+
+    version: ServedVersion
+    """What is loaded."""
+
+    until: Timestamp
+    """When it is let go."""
+
+
 class ModelDeploymentStatus(Observed):
     """What the operator knows of a deployment."""
 
@@ -134,8 +162,26 @@ class ModelDeploymentStatus(Observed):
     canary: ServedVersion | None = None
     """The version that is coming up."""
 
+    warm: WarmVersion | None = None
+    """The version that served before."""
+
+    step: StepStatus | None = None
+    """Where the rollout is; absent while the new version loads."""
+
+    analysis: Annotated[tuple[CheckStatus, ...], Field(max_length=8)] = ()
+    """What the checks say, of the present rollout or of the last one."""
+
+    judge: JudgeRecord | None = None
+    """What the checks remember between two looks."""
+
     blocked_version: ShortText | None = None
-    """Version and revision that failed to load; not tried again until the spec changes."""
+    """Version and revision that failed; not tried again until the spec changes, or by retry."""
+
+    last_handled_command: HandledCommand | None = None
+    """The last order that was looked at."""
+
+    history: Annotated[tuple[HistoryEntry, ...], Field(max_length=50)] = ()
+    """What was served before and why it changed, newest first."""
 
     message: Message | None = None
     """The present obstacle in plain words."""

@@ -23,6 +23,12 @@ LABEL_COMPONENT = f"{GROUP}/component"
 COMPONENT_TRAINER = "trainer"
 COMPONENT_SERVER = "server"
 
+ANNOTATION_COMMAND = f"{GROUP}/command"
+ANNOTATION_NONCE = f"{GROUP}/command-nonce"
+ANNOTATION_REASON = f"{GROUP}/command-reason"
+ANNOTATION_BY = f"{GROUP}/command-by"
+"""An order about a rollout; executed once for each nonce."""
+
 FINALIZER_RUN_DATA = f"{GROUP}/run-data"
 FINALIZER_ARTIFACT = f"{GROUP}/artifact-guard"
 

@@ -20,6 +20,9 @@ class ConditionType(StrEnum):
     IN_USE = "InUse"
     READY = "Ready"
     MODEL_LOADED = "ModelLoaded"
+    ANALYSIS_HEALTHY = "AnalysisHealthy"
+    PAUSED = "Paused"
+    ROLLED_BACK = "RolledBack"
 
 
 class Reason(StrEnum):
@@ -80,6 +83,19 @@ class Reason(StrEnum):
     ROLLING_OUT = "RollingOut"
     PROMOTED = "Promoted"
     AVAILABLE = "Available"
+
+    STEPPING = "Stepping"
+    PAUSED = "Paused"
+    NOT_PAUSED = "NotPaused"
+    ANALYSIS_PENDING = "NeedMoreData"
+    ANALYSIS_PASSED = "ChecksPassed"
+    ANALYSIS_FAILED = "ChecksFailed"
+    NO_DATA = "NoData"
+    CANARY_CRASHED = "CanaryCrashed"
+    BUDGET_SPENT = "FailedRequestsExceeded"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    ABORTED = "Aborted"
+    NOT_ROLLED_BACK = "NotRolledBack"
     UNAVAILABLE = "Unavailable"
 
 

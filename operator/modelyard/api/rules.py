@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from modelyard.api.cel import Rule
 from modelyard.api.deployment import ModelDeployment
 from modelyard.api.meta import Observed
+from modelyard.api.rollout_rules import ROLLOUT_RULES
 from modelyard.api.training import ModelTraining
 from modelyard.api.version import ModelVersion
 
@@ -27,31 +29,20 @@ MAX_DEPLOYMENT_NAME = 40
 DEPLOYMENT_NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 LIST_KEYS: Mapping[str, tuple[str, ...]] = {
+    "Check": ("name",),
+    "CheckStatus": ("name",),
     "Condition": ("type",),
     "DataSource": ("name",),
     "DatasetLineage": ("name",),
     "EvaluationMetric": ("name", "dataName", "slice"),
     "Gate": ("name",),
     "GateResult": ("name",),
+    "HistoryEntry": ("number",),
     "MetricValue": ("name",),
     "Signature": ("name",),
     "TensorSpec": ("name",),
 }
 """Fields that identify an element in a list of such models; other lists are replaced whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One CEL rule; the message names the field and says what to do."""
-
-    path: str
-    """Dotted path of the value that is `self`; `[]` steps into a list, empty is the object."""
-
-    expression: str
-    message: str
-
-    computed: str = ""
-    """CEL expression for a message that quotes values; `message` stands in if it fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,12 +288,14 @@ DEPLOYMENT = Kind(
     model=ModelDeployment,
     plural="modeldeployments",
     short_name="mdep",
-    rules=_DEPLOYMENT_RULES,
+    rules=_DEPLOYMENT_RULES + ROLLOUT_RULES,
     scale=True,
     columns=(
         Column("Ready", ".status.ready", "Ready and wanted pods."),
         Column("Stable", ".status.stable.modelVersionName", "Version that gets the traffic."),
         Column("Canary", ".status.canary.modelVersionName", "Version that is coming up."),
+        Column("Weight", ".status.step.weight", "Percent of traffic it should get.", "integer"),
+        Column("Step", ".status.step.shown", "Step and steps of the rollout."),
         Column("Phase", ".status.phase", "Where the deployment is."),
         Column(
             "Reason",
@@ -311,7 +304,7 @@ DEPLOYMENT = Kind(
         ),
         _AGE,
         Column("Digest", ".status.stable.servedDigest", "What the pods serve.", wide=True),
-        Column("Blocked", ".status.blockedVersion", "Version that failed to load.", wide=True),
+        Column("Blocked", ".status.blockedVersion", "Version that failed.", wide=True),
     ),
 )
 

@@ -66,6 +66,28 @@ class GoldenVerdict(StrEnum):
     FAILED = "Failed"
 
 
+LATENCY_BUCKETS = 34
+"""Buckets of the server's latency histogram: 33 edges, 10 microseconds times 1.8^k, and beyond."""
+
+
+class ServerCounters(Observed):
+    """What the running server has answered since it started, the sentinel's own requests apart."""
+
+    requests: int = 0
+    """Requests, whatever the answer."""
+
+    server_errors: int = 0
+    """Requests that failed for a reason that lies with the server."""
+
+    client_errors: int = 0
+    """Requests that were refused for what they asked."""
+
+    latency: Annotated[
+        tuple[int, ...], Field(min_length=LATENCY_BUCKETS, max_length=LATENCY_BUCKETS)
+    ] = (0,) * LATENCY_BUCKETS
+    """Timed requests by latency bucket, fastest first."""
+
+
 class SentinelStatus(Observed):
     """The answer to the sentinel's `GET /status`."""
 
@@ -77,3 +99,6 @@ class SentinelStatus(Observed):
 
     message: Message = ""
     """Why it is not ready, in plain words; empty once it is."""
+
+    counters: ServerCounters | None = None
+    """What the server has answered; absent until it has been asked."""

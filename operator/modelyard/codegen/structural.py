@@ -8,7 +8,8 @@ fills in what lies inside.
 
 from collections.abc import Iterator
 
-from modelyard.api.rules import LIST_KEYS, Rule
+from modelyard.api.cel import Rule
+from modelyard.api.rules import LIST_KEYS
 from modelyard.codegen.schema import MODEL_KEY, Schema
 
 _KEPT = (

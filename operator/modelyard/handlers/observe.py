@@ -16,6 +16,7 @@ from modelyard.kube.cache import Cache, owned_by
 from modelyard.kube.client import Client
 from modelyard.kube.kinds import DEPLOYMENT, JOB, MODEL_VERSION, POD, SERVICE, Key, Raw
 from modelyard.kube.sweep import fill
+from modelyard.plan.analysis import judging
 from modelyard.plan.core import Refusal
 from modelyard.plan.observed import (
     DeploymentObserved,
@@ -106,7 +107,7 @@ class Observer:
             workloads=tuple(map(workload_view, self._owned(uid, DEPLOYMENT.name))),
             services=tuple(map(service_view, self._owned(uid, SERVICE.name))),
             pods=pods,
-            sentinels=self.polls.sentinels(key, pods),
+            sentinels=self.polls.sentinels(key, pods, judging(deployment)),
             refusal=refusal,
         )
 

@@ -45,11 +45,18 @@ class Polls:
         self._wishes[pod.uid] = _Wish(key, pod, trainer=True)
         return self._progress.get(pod.uid)
 
-    def sentinels(self, key: Key, pods: tuple[PodView, ...]) -> tuple[SentinelFact, ...]:
-        """Return what the sentinels of these pods said; ask those that have not passed."""
+    def sentinels(
+        self, key: Key, pods: tuple[PodView, ...], judging: bool
+    ) -> tuple[SentinelFact, ...]:
+        """Return what the sentinels of these pods said.
+
+        Those that have not passed are asked again, and while `judging` all are: their counters are
+        what a rollout is judged by.
+        """
         for pod in pods:
             known = self._sentinels.get(pod.uid)
-            if pod.pod_ip and not pod.deleting and (known is None or known.golden != "Passed"):
+            due = judging or known is None or known.golden != "Passed"
+            if pod.pod_ip and not pod.deleting and due:
                 self._wishes[pod.uid] = _Wish(key, pod, trainer=False)
         found = (self._sentinels.get(pod.uid) for pod in pods)
         return tuple(fact for fact in found if fact is not None)
@@ -113,4 +120,6 @@ def _sentinel(pod_uid: str, answer: bytes) -> SentinelFact | None:
         status = SentinelStatus.model_validate_json(answer)
     except ValidationError:
         return None
-    return SentinelFact(pod_uid, status.digest, status.golden.value, status.message)
+    return SentinelFact(
+        pod_uid, status.digest, status.golden.value, status.message, status.counters
+    )

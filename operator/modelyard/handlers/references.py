@@ -7,12 +7,13 @@ from modelyard.kube.kinds import MODEL_DEPLOYMENT, MODEL_VERSION, ROOT_NAMES, Ke
 
 
 def references(raw: Raw) -> Iterator[Key]:
-    """Yield the versions that a deployment names, serves, or loads."""
+    """Yield the versions that a deployment names, serves, loads, or keeps warm."""
     if raw["kind"] != MODEL_DEPLOYMENT.name:
         return
     namespace = raw["metadata"]["namespace"]
     status = raw.get("status") or {}
-    roles = [raw.get("spec") or {}, status.get("stable") or {}, status.get("canary") or {}]
+    warm = (status.get("warm") or {}).get("version") or {}
+    roles = [raw.get("spec") or {}, status.get("stable") or {}, status.get("canary") or {}, warm]
     for name in {role.get("modelVersionName") for role in roles} - {None}:
         yield Key(MODEL_VERSION.name, namespace, str(name))
 

@@ -38,6 +38,8 @@ TYPES: Mapping[str, tuple[ConditionType, ...]] = {
         ConditionType.ACCEPTED,
         ConditionType.PROGRESSING,
         ConditionType.MODEL_LOADED,
+        ConditionType.PAUSED,
+        ConditionType.ROLLED_BACK,
         ConditionType.READY,
     ),
 }
@@ -55,12 +57,21 @@ _SILENT = frozenset(
         Reason.PULLING_IMAGE,
         Reason.FETCHING_DATA,
         Reason.PUBLISHING,
+        Reason.NOT_PAUSED,
+        Reason.NOT_ROLLED_BACK,
     }
 )
 _GOOD_WHEN_FALSE = frozenset(
-    {Reason.SCHEDULING, Reason.FINISHED, Reason.PROMOTED, Reason.NOT_SERVED}
+    {
+        Reason.SCHEDULING,
+        Reason.FINISHED,
+        Reason.PROMOTED,
+        Reason.NOT_SERVED,
+        Reason.NOT_PAUSED,
+        Reason.NOT_ROLLED_BACK,
+    }
 )
-_BAD_WHEN_TRUE = frozenset({ConditionType.FAILED})
+_BAD_WHEN_TRUE = frozenset({ConditionType.FAILED, ConditionType.ROLLED_BACK})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Literal
 from modelyard.api.config import Images
 from modelyard.api.manifest import Manifest
 from modelyard.api.run import ProgressReport
+from modelyard.api.serve import ServerCounters
 from modelyard.api.store import StoreSettings
 from modelyard.api.version import ModelVersion
 from modelyard.plan.core import Refusal
@@ -118,6 +119,8 @@ class SentinelFact:
     digest: str
     golden: Literal["Pending", "Passed", "Failed"]
     message: str = ""
+    counters: ServerCounters | None = None
+    """What the server has answered so far; None if it did not tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from modelyard.plan.observed import (
     WorkloadView,
 )
 from modelyard.plan.pods import obstacle
+from modelyard.plan.traffic import split
 
 MAX_RESTARTS = 3
 
@@ -42,11 +43,6 @@ class Broken:
 
 
 Outcome = Loading | Proved | Broken
-
-
-def canary_replicas(deployment: ModelDeployment) -> int:
-    """Return the pods of a canary: as many as it will have, and one at least to prove it."""
-    return max(1, deployment.spec.replicas)
 
 
 def judge_canary(
@@ -121,7 +117,10 @@ def _crashed(pod: PodView, server: ContainerView) -> str:
 def _proved(
     deployment: ModelDeployment, canary: ServedVersion, observed: DeploymentObserved
 ) -> bool:
-    workload, wanted = workload_of(canary, observed), canary_replicas(deployment)
+    workload, wanted = (
+        workload_of(canary, observed),
+        split(deployment, deployment.status).canary_replicas,
+    )
     if workload is None or workload.deleting:
         return False
     current = workload.observed_generation >= workload.generation

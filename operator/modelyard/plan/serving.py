@@ -18,8 +18,9 @@ from modelyard.plan.manifests.serving_deployment import (
     serving_scale,
 )
 from modelyard.plan.observed import DeploymentObserved, WorkloadView
-from modelyard.plan.rollout import canary_replicas, workload_of
-from modelyard.plan.serving_status import selected_revision
+from modelyard.plan.rollout import workload_of
+from modelyard.plan.steps import ready_for
+from modelyard.plan.traffic import EVERY_REVISION, recorded, selection, split
 
 IDENTITY = ("metadata.name",)
 
@@ -33,7 +34,7 @@ def effects(
     for version, replicas in _roles(deployment, status):
         yield from _workload(deployment, version, replicas, observed)
         yield from _version_service(deployment, version, observed)
-    yield from _traffic(deployment, status.stable, observed)
+    yield from _traffic(deployment, status, observed)
     yield from _cleanup(deployment, status, observed)
 
 
@@ -43,7 +44,9 @@ def _roles(
     if status.stable is not None:
         yield status.stable, deployment.spec.replicas
     if status.canary is not None:
-        yield status.canary, canary_replicas(deployment)
+        yield status.canary, split(deployment, status).canary_replicas
+    if status.warm is not None:
+        yield status.warm.version, deployment.spec.replicas
 
 
 def _workload(
@@ -54,18 +57,22 @@ def _workload(
 ) -> Iterator[Action]:
     workload = workload_of(version, observed)
     if workload is None:
-        yield from _created(deployment, version, observed)
+        yield from _created(deployment, version, replicas, observed)
     elif not workload.deleting and workload.replicas != replicas:
         yield Apply(serving_scale(deployment, version, workload.uid, replicas), SCALE_MANAGER)
 
 
 def _created(
-    deployment: ModelDeployment, version: ServedVersion, observed: DeploymentObserved
+    deployment: ModelDeployment,
+    version: ServedVersion,
+    replicas: int,
+    observed: DeploymentObserved,
 ) -> Iterator[Action]:
     store = observed.store(version.store_name)
     if store is not None:
         config = serve_config(deployment, version, store)
-        yield Create(serving_deployment(deployment, config, version, observed.images), IDENTITY)
+        manifest = serving_deployment(deployment, config, version, observed.images, replicas)
+        yield Create(manifest, IDENTITY)
 
 
 def _version_service(
@@ -77,20 +84,38 @@ def _version_service(
 
 
 def _traffic(
-    deployment: ModelDeployment, stable: ServedVersion | None, observed: DeploymentObserved
+    deployment: ModelDeployment, status: ModelDeploymentStatus, observed: DeploymentObserved
 ) -> Iterator[Action]:
-    if stable is not None and selected_revision(deployment, observed) != stable.revision:
-        yield Apply(public_service(deployment, stable))
+    """Yield the one write that moves the traffic, once the canary can carry its share."""
+    wanted = split(deployment, status).selection
+    stable, canary = status.stable, status.canary
+    if not wanted or selection(deployment, observed) == wanted:
+        return
+    if stable is not None and wanted == stable.revision:
+        yield Apply(public_service(deployment, stable, stable.revision))
+    elif canary is not None and _may_have_traffic(deployment, status, observed):
+        yield Apply(public_service(deployment, canary, wanted))
+
+
+def _may_have_traffic(
+    deployment: ModelDeployment, status: ModelDeploymentStatus, observed: DeploymentObserved
+) -> bool:
+    """Tell whether the canary has its pods, and a Service of every pod would select no others."""
+    known = {role.revision for role in (status.stable, status.canary) if role is not None}
+    strange = any(workload.revision not in known for workload in observed.workloads)
+    alone = split(deployment, status).selection != EVERY_REVISION
+    return ready_for(deployment, status, observed) and (alone or not strange)
 
 
 def _cleanup(
     deployment: ModelDeployment, status: ModelDeploymentStatus, observed: DeploymentObserved
 ) -> Iterator[Action]:
     """Yield the removal of revisions without a role, once the traffic is seen to be elsewhere."""
-    stable, canary = status.stable, status.canary
-    if stable is not None and selected_revision(deployment, observed) != stable.revision:
+    if status.stable is not None and selection(deployment, observed) != (
+        split(deployment, status).selection
+    ):
         return
-    kept = {version.revision for version in (stable, canary) if version is not None}
+    kept = {version.revision for version in recorded(status)}
     namespace = deployment.metadata.namespace
     for workload in observed.workloads:
         if workload.revision not in kept and not workload.deleting:

@@ -12,14 +12,9 @@ from modelyard.plan.draft import Draft
 from modelyard.plan.manifests.serving_deployment import serving_selector
 from modelyard.plan.observed import DeploymentObserved
 from modelyard.plan.rollout import facts_of, workload_of
+from modelyard.plan.traffic import EVERY_REVISION, selection
 
 DeploymentDraft = Draft[ModelDeploymentStatus]
-
-
-def selected_revision(deployment: ModelDeployment, observed: DeploymentObserved) -> str:
-    """Return the revision that the public Service selects, empty if there is none."""
-    name = deployment.metadata.name
-    return next((s.revision for s in observed.services if s.name == name and not s.deleting), "")
 
 
 def with_serving(
@@ -63,13 +58,19 @@ def _ready(
     kind, stable = ConditionType.READY, draft.status.stable
     if stable is None:
         return _nothing_yet(draft)
-    if selected_revision(deployment, observed) != stable.revision:
+    selected = selection(deployment, observed)
+    answering = [
+        version
+        for version in (stable, draft.status.canary)
+        if version is not None and selected in (version.revision, EVERY_REVISION)
+    ]
+    if not answering:
         text = f"The public Service does not select {stable.model_version_name} yet."
         return no(kind, Reason.UNAVAILABLE, text)
-    if deployment.spec.replicas and not stable.ready_replicas:
-        text = f"No pod of {stable.model_version_name} is ready."
-        return no(kind, Reason.UNAVAILABLE, text)
-    return yes(kind, Reason.AVAILABLE, f"{stable.model_version_name} answers.")
+    text = " and ".join(version.model_version_name for version in answering)
+    if deployment.spec.replicas and not any(version.ready_replicas for version in answering):
+        return no(kind, Reason.UNAVAILABLE, f"No pod of {text} is ready.")
+    return yes(kind, Reason.AVAILABLE, f"{text} {'answers' if len(answering) == 1 else 'answer'}.")
 
 
 def _nothing_yet(draft: DeploymentDraft) -> Judgement:
@@ -84,7 +85,8 @@ def _nothing_yet(draft: DeploymentDraft) -> Judgement:
 def _phase(deployment: ModelDeployment, draft: DeploymentDraft) -> DeploymentPhase:
     status = draft.status
     if status.canary is not None:
-        return DeploymentPhase.PROGRESSING
+        paused = draft.holds(ConditionType.PAUSED)
+        return DeploymentPhase.PAUSED if paused else DeploymentPhase.PROGRESSING
     if status.stable is None:
         return DeploymentPhase.DEGRADED if status.blocked_version else DeploymentPhase.PENDING
     full = status.ready_replicas >= deployment.spec.replicas

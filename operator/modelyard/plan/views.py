@@ -9,6 +9,7 @@ from typing import Any
 
 from modelyard.api import names
 from modelyard.plan.observed import ContainerView, JobView, PodView, ServiceView, WorkloadView
+from modelyard.plan.traffic import EVERY_REVISION
 
 Json = dict[str, Any]
 
@@ -71,7 +72,7 @@ def service_view(raw: Json) -> ServiceView:
     return ServiceView(
         name=meta.get("name", ""),
         uid=meta.get("uid", ""),
-        revision=selector.get(names.LABEL_VERSION, ""),
+        revision=selector.get(names.LABEL_VERSION, EVERY_REVISION if selector else ""),
         deleting=_deleting(meta),
     )
 

@@ -6,8 +6,9 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
+from modelyard.api.cel import Rule
 from modelyard.api.meta import Model
-from modelyard.api.rules import KINDS, LIST_KEYS, Rule
+from modelyard.api.rules import KINDS, LIST_KEYS
 from modelyard.codegen.crd import object_schema
 from modelyard.codegen.schema import MODEL_KEY, plain_schema
 from modelyard.codegen.structural import attach, structural
@@ -146,9 +147,9 @@ def test_lists_of_named_objects_merge_by_key():
 
 
 def test_every_list_key_belongs_to_a_model():
-    from modelyard.api import meta, training, version
+    from modelyard.api import meta, rollout, training, version
 
-    models = {**vars(meta), **vars(training), **vars(version)}
+    models = {**vars(meta), **vars(training), **vars(version), **vars(rollout)}
     for name, keys in LIST_KEYS.items():
         fields = plain_schema(models[name])["properties"]
         assert set(keys) <= set(fields)

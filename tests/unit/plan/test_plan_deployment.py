@@ -160,7 +160,8 @@ def test_the_traffic_moves_before_anything_is_removed():
 
 
 def test_old_revisions_go_once_the_service_is_seen_to_select_the_new_one():
-    deployment, world = promoted()
+    deployment, world = rolling(rollout={"warmStableSeconds": 0})
+    deployment, _ = step(deployment, **world)
     world["services"] = (service(NEXT), own_service(REV), own_service(NEXT))
     after, plan = settle(deployment, **world)
     old = names.serving_name("digits", REV)
@@ -478,5 +479,7 @@ def test_the_conditions_of_a_deployment_are_all_there_from_the_start():
         "Accepted",
         "Progressing",
         "ModelLoaded",
+        "Paused",
+        "RolledBack",
         "Ready",
     }

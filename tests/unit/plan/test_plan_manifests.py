@@ -17,6 +17,7 @@ from modelyard.plan.manifests.serving_deployment import (
     serving_scale,
 )
 from modelyard.plan.revision import served
+from modelyard.plan.traffic import EVERY_REVISION
 from modelyard_serving.flags import parse
 from tests.builders import (
     DIGEST,
@@ -41,7 +42,7 @@ def deployment(**spec):
     target = make_version()
     version = served(given, target, text(NOW))
     config = serve_config(given, version, STORE)
-    return serving_deployment(given, config, version, IMAGES)
+    return serving_deployment(given, config, version, IMAGES, given.spec.replicas)
 
 
 def pod_of(manifest):
@@ -172,8 +173,7 @@ def test_no_grpc_connection_outlives_the_drain(drain, age):
     assert flags.channel_arguments == [("grpc.max_connection_age_ms", age)]
 
 
-def test_a_canary_has_a_pod_even_when_nobody_wants_replicas():
-    assert deployment(replicas=0)["spec"]["replicas"] == 1
+def test_a_deployment_is_made_with_the_pods_of_its_role():
     assert deployment(replicas=4)["spec"]["replicas"] == 4
 
 
@@ -187,12 +187,20 @@ def test_the_scale_manifest_holds_nothing_of_the_template():
 def test_services_select_one_revision_and_only_one_is_public():
     given = make_deployment()
     version = served(given, make_version(), text(NOW))
-    public, own = public_service(given, version), version_service(given, version)
+    public = public_service(given, version, version.revision)
+    own = version_service(given, version)
     assert public["spec"]["selector"] == own["spec"]["selector"]
     assert public["metadata"]["name"] == "digits"
     assert own["metadata"]["name"] == names.serving_name("digits", version.revision)
     ports = {port["name"]: port["port"] for port in public["spec"]["ports"]}
     assert ports == {"grpc": 8500, "rest": 8501}
+
+
+def test_a_service_of_every_revision_selects_by_deployment_alone():
+    given = make_deployment()
+    version = served(given, make_version(), text(NOW))
+    public = public_service(given, version, EVERY_REVISION)
+    assert public["spec"]["selector"] == {names.LABEL_DEPLOYMENT: "digits"}
 
 
 def test_a_version_outlives_its_training_and_is_guarded_from_birth():

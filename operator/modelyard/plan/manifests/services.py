@@ -6,6 +6,7 @@ from modelyard.api import names
 from modelyard.api.deployment import ModelDeployment, ServedVersion
 from modelyard.plan.manifests import pods
 from modelyard.plan.manifests.serving_deployment import serving_labels, serving_selector
+from modelyard.plan.traffic import EVERY_REVISION
 
 Json = dict[str, Any]
 
@@ -36,9 +37,20 @@ def version_service(deployment: ModelDeployment, version: ServedVersion) -> Json
     return _service(deployment, version, name, [_GRPC, _REST, _SENTINEL])
 
 
-def public_service(deployment: ModelDeployment, stable: ServedVersion) -> Json:
-    """Build the Service that clients use: it selects the stable revision and nothing else."""
-    return _service(deployment, stable, deployment.metadata.name, [_GRPC, _REST])
+def public_service(deployment: ModelDeployment, version: ServedVersion, selection: str) -> Json:
+    """Build the Service that clients use; what it selects is the traffic.
+
+    Args:
+        deployment: whose clients they are.
+        version: whose labels it carries.
+        selection: a revision, or `EVERY_REVISION`.
+    """
+    service = _service(deployment, version, deployment.metadata.name, [_GRPC, _REST])
+    selector = serving_selector(deployment, selection)
+    if selection == EVERY_REVISION:
+        del selector[names.LABEL_VERSION]
+    service["spec"]["selector"] = selector
+    return service
 
 
 def _service(

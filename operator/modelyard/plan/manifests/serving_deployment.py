@@ -59,12 +59,16 @@ def serving_selector(deployment: ModelDeployment, revision: str) -> dict[str, st
 
 
 def serving_deployment(
-    deployment: ModelDeployment, config: ServeConfig, version: ServedVersion, images: Images
+    deployment: ModelDeployment,
+    config: ServeConfig,
+    version: ServedVersion,
+    images: Images,
+    replicas: int,
 ) -> Json:
-    """Build the Deployment of a revision, with one pod at least: an unproved version needs one."""
+    """Build the Deployment of a revision with its first number of pods."""
     manifest = _skeleton(deployment, version)
     manifest["spec"] = {
-        "replicas": max(1, deployment.spec.replicas),
+        "replicas": replicas,
         "progressDeadlineSeconds": version.server.load_deadline_seconds + 1,
         "revisionHistoryLimit": 1,
         "selector": {"matchLabels": serving_selector(deployment, version.revision)},

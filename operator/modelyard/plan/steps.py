@@ -1,0 +1,207 @@
+"""The steps of a rollout: hold a weight until the checks pass, wait for a person, end early.
+
+    step i: weight in force ─► held, checks pass ─► step i+1 ─► … ─► Promote
+                     └──── crashed, check failed, budget spent, too slow ───► Fail
+
+Pure decisions about one step; `plan.deployment` records what follows.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from modelyard.api.deployment import ModelDeployment, ModelDeploymentStatus, ServedVersion
+from modelyard.api.reasons import Reason
+from modelyard.api.rollout import OnNoData, RolloutStep, StepStatus
+from modelyard.plan.clock import seconds_since
+from modelyard.plan.observed import DeploymentObserved
+from modelyard.plan.rollout import pods_of, workload_of
+from modelyard.plan.traffic import ALL_WEIGHT, selection, split
+
+FOR_A_PERSON = ("Resume", "Promote")
+"""What only a person can do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Stay; `word` says what for."""
+
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The step is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The rollout is over."""
+
+    reason: Reason
+    message: str
+
+
+Decision = Wait | Next | Fail
+
+
+@dataclass(frozen=True, slots=True)
+class Elapsed:
+    """Seconds since the step began, and since its weight is in force (None: it is not)."""
+
+    step: float
+    held: float | None
+
+
+def plan_of(deployment: ModelDeployment) -> tuple[RolloutStep, ...]:
+    """Return the steps of a rollout; the last one is always all of the traffic."""
+    steps = deployment.spec.rollout.steps
+    if steps and steps[-1].weight == ALL_WEIGHT:
+        return steps
+    return (*steps, RolloutStep(weight=ALL_WEIGHT))
+
+
+def entered(
+    deployment: ModelDeployment, index: int, before: StepStatus | None, time: str
+) -> StepStatus:
+    """Return the record of a step that begins; a pause keeps the weight it finds."""
+    steps = plan_of(deployment)
+    weight = steps[index].weight or (before.weight if before else 0)
+    return StepStatus(
+        index=index,
+        of=len(steps),
+        shown=f"{index + 1}/{len(steps)}",
+        weight=weight,
+        restarts=before.restarts if before else 0,
+        since=time,
+    )
+
+
+def last_by_order(deployment: ModelDeployment, before: StepStatus | None, time: str) -> StepStatus:
+    """Return the record of the last step, neither held nor judged: somebody wants it so."""
+    step = entered(deployment, len(plan_of(deployment)) - 1, before, time)
+    return step.model_copy(update={"ordered": True})
+
+
+def restarts_of(version: ServedVersion, observed: DeploymentObserved) -> int:
+    """Count how often servers of a version have started again."""
+    servers = (pod.container("server") for pod in pods_of(version, observed))
+    return sum(server.restarts for server in servers if server is not None)
+
+
+def in_force(
+    deployment: ModelDeployment, status: ModelDeploymentStatus, observed: DeploymentObserved
+) -> bool:
+    """Tell whether the canary has its pods, and the public Service selects as the step says."""
+    return ready_for(deployment, status, observed) and (
+        selection(deployment, observed) == split(deployment, status).selection
+    )
+
+
+def ready_for(
+    deployment: ModelDeployment, status: ModelDeploymentStatus, observed: DeploymentObserved
+) -> bool:
+    """Tell whether the canary has as many ready pods as its weight needs."""
+    canary, wanted = status.canary, split(deployment, status).canary_replicas
+    workload = workload_of(canary, observed) if canary else None
+    return workload is not None and workload.ready_replicas >= wanted
+
+
+def decide(
+    deployment: ModelDeployment,
+    status: ModelDeploymentStatus,
+    step: StepStatus,
+    observed: DeploymentObserved,
+    elapsed: Elapsed,
+) -> Decision:
+    """Decide about the present step."""
+    failure = _crashed(status, step, observed) or _refuted(status)
+    if failure:
+        return failure
+    if deployment.spec.paused:
+        return Wait("Resume")
+    if step.ordered:
+        return Wait("Traffic") if elapsed.held is None else Next()
+    steps = plan_of(deployment)
+    spec = steps[min(step.index, len(steps) - 1)]
+    if spec.pause is not None:
+        return Wait("Promote")
+    return _held(deployment, status, spec, elapsed)
+
+
+def elapsed_of(step: StepStatus, now: datetime) -> Elapsed:
+    """Return how long a step has lasted."""
+    held = seconds_since(step.held_since, now) if step.held_since else None
+    return Elapsed(seconds_since(step.since, now), held)
+
+
+def _held(
+    deployment: ModelDeployment,
+    status: ModelDeploymentStatus,
+    spec: RolloutStep,
+    elapsed: Elapsed,
+) -> Decision:
+    deadline = deployment.spec.rollout.progress_deadline_seconds + spec.hold_seconds
+    left = deadline - elapsed.step
+    if elapsed.held is None:
+        return Wait("Traffic") if left > 0 else _too_slow("its traffic is not in force")
+    if elapsed.held < spec.hold_seconds:
+        return Wait("Hold")
+    open_checks = [check for check in status.analysis if check.verdict != "Pass"]
+    if not _analysed(deployment, status) or open_checks:
+        no_data = _without_data(deployment, status)
+        if no_data is not None:
+            return no_data
+        why = "; ".join(check.message for check in open_checks) or "there was no traffic to judge"
+        return Wait("Checks") if left > 0 else _too_slow(why)
+    return Next()
+
+
+def _analysed(deployment: ModelDeployment, status: ModelDeploymentStatus) -> bool:
+    return deployment.spec.rollout.analysis is None or bool(status.analysis)
+
+
+def _without_data(deployment: ModelDeployment, status: ModelDeploymentStatus) -> Decision | None:
+    """Return what the spec wants when no request was judged; None if some were."""
+    analysis = deployment.spec.rollout.analysis
+    if analysis is None or any(check.samples for check in status.analysis):
+        return None
+    match analysis.on_no_data:
+        case OnNoData.PASS:
+            return Next()
+        case OnNoData.FAIL:
+            return Fail(Reason.NO_DATA, "There was no traffic to judge while the step was held.")
+        case _:
+            return None
+
+
+def _too_slow(why: str) -> Fail:
+    text = f"The step did not end within its deadline: {why}."
+    return Fail(Reason.PROGRESS_DEADLINE_EXCEEDED, text)
+
+
+def _refuted(status: ModelDeploymentStatus) -> Fail | None:
+    failed = next((check for check in status.analysis if check.verdict == "Fail"), None)
+    if failed is not None:
+        return Fail(Reason.ANALYSIS_FAILED, f"Check {failed.name} failed: {failed.message}.")
+    return None
+
+
+def _crashed(
+    status: ModelDeploymentStatus, step: StepStatus, observed: DeploymentObserved
+) -> Fail | None:
+    """Return why requests must have been lost that no counter knows of.
+
+    A server that dies takes the counts of what it failed with it, so one crash after the canary has
+    proved itself is enough.
+    """
+    canary = status.canary
+    if canary is None or restarts_of(canary, observed) <= step.restarts:
+        return None
+    servers = ((pod, pod.container("server")) for pod in pods_of(canary, observed))
+    pod, server = max(
+        ((pod, server) for pod, server in servers if server is not None),
+        key=lambda found: found[1].restarts,
+    )
+    cause = server.termination_reason or "no reason given"
+    text = f"The server of pod {pod.name} crashed (exit code {server.exit_code}: {cause})"
+    return Fail(Reason.CANARY_CRASHED, f"{text}, and lost the requests it had.")

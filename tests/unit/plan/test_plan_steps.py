@@ -1,0 +1,388 @@
+"""Rollouts in steps: weights, holds, checks, pauses, orders, and everything that ends one."""
+
+import dataclasses
+
+import pytest
+
+from modelyard.api import names
+from modelyard.api.deployment import ServerSpec
+from modelyard.api.serve import ServerCounters
+from modelyard.plan.core import Apply, Delete
+from modelyard.plan.deployment import plan_deployment
+from modelyard.plan.observed import ContainerView, ServiceView
+from modelyard.plan.revision import revision_of
+from tests.builders import (
+    DIGEST,
+    OTHER_DIGEST,
+    applied,
+    deployment_observed,
+    later,
+    make_deployment,
+    make_version,
+    make_workload,
+    sentinel,
+    serving_pod,
+    text,
+)
+
+SERVER = ServerSpec()
+REV = revision_of(DIGEST, SERVER)
+NEXT = revision_of(OTHER_DIGEST, SERVER)
+DIGESTS = {REV: DIGEST, NEXT: OTHER_DIGEST}
+VERSIONS = {"digits-v3": make_version(), "digits-v4": make_version(4, OTHER_DIGEST)}
+STABLE = {
+    "modelVersionName": "digits-v3",
+    "modelName": "digits",
+    "version": 3,
+    "revision": REV,
+    "digest": DIGEST,
+    "storeName": "default",
+    "server": SERVER.dump(),
+    "since": text(later(0)),
+}
+CHECKS = {
+    "intervalSeconds": 10,
+    "checks": [
+        {"name": "errors", "errorRate": {"minSamples": 100}},
+        {"name": "latency", "latency": {"minSamples": 100}},
+    ],
+}
+FAST = (0,) * 15 + (40, 50, 10) + (0,) * 16
+SLOW = (0,) * 17 + (40, 50, 10) + (0,) * 14
+EVERY = "*"
+
+
+class Yard:
+    """A cluster that does what a plan says, and serves requests while time goes by."""
+
+    def __init__(self, steps, replicas=9, **spec):
+        rollout = {"steps": steps, **spec.pop("rollout", {})}
+        self.deployment = make_deployment(
+            {"stable": STABLE},
+            modelVersionName="digits-v4",
+            replicas=replicas,
+            rollout=rollout,
+            **spec,
+        )
+        self.seconds = 0.0
+        self.replicas = {REV: replicas}
+        self.selected = REV
+        self.counters = {}
+        self.restarts = {}
+        self.selections = []
+        self.most = 0
+        """Most revisions that had pods at once."""
+
+    def go(self, seconds=0.0):
+        """Let time go by, and let the operator plan until it rests."""
+        self.seconds += seconds
+        for _ in range(12):
+            plan = plan_deployment(self.deployment, self.observed(), later(self.seconds))
+            self.deployment = applied(self.deployment, plan)
+            for action in plan.actions:
+                self.apply(action)
+            if plan.status is None and not plan.actions:
+                return self
+        raise AssertionError("the plan never settles")
+
+    def apply(self, action):
+        if isinstance(action, Delete):
+            if action.kind == "Deployment":
+                del self.replicas[action.uid.removeprefix("w-")]
+            return
+        manifest = action.manifest
+        labels = manifest["metadata"].get("labels", {})
+        if manifest["kind"] == "Deployment":
+            self.replicas[labels[names.LABEL_VERSION]] = manifest["spec"]["replicas"]
+            self.most = max(self.most, len(self.replicas))
+        elif isinstance(action, Apply) and manifest["metadata"]["name"] == "digits":
+            self.selected = manifest["spec"]["selector"].get(names.LABEL_VERSION, EVERY)
+            self.selections.append(self.selected)
+
+    def observed(self):
+        pods = [
+            dataclasses.replace(
+                serving_pod(revision), uid=f"p-{revision}-{n}", containers=(self._server(revision),)
+            )
+            for revision, count in self.replicas.items()
+            for n in range(count)
+        ]
+        facts = [
+            dataclasses.replace(
+                sentinel(pod.revision, DIGESTS.get(pod.revision, OTHER_DIGEST)),
+                pod_uid=pod.uid,
+                counters=self.counters.get(pod.revision, ServerCounters()),
+            )
+            for pod in pods
+        ]
+        own = [ServiceView(names.serving_name("digits", r), f"s-{r}", r) for r in self.replicas]
+        return deployment_observed(
+            target=VERSIONS[self.deployment.spec.model_version_name],
+            workloads=tuple(
+                make_workload(revision, count, replicas=count)
+                for revision, count in self.replicas.items()
+            ),
+            services=(ServiceView("digits", "s-digits", self.selected), *own),
+            pods=tuple(pods),
+            sentinels=tuple(facts),
+        )
+
+    def _server(self, revision):
+        return ContainerView("server", restarts=self.restarts.get(revision, 0), exit_code=139)
+
+    def serve(self, revision, failed=0, latency=FAST):
+        """Let each pod of a revision answer a hundred requests more."""
+        before = self.counters.get(revision, ServerCounters())
+        self.counters[revision] = ServerCounters(
+            requests=before.requests + 100,
+            server_errors=before.server_errors + failed,
+            latency=tuple(a + b for a, b in zip(before.latency, latency, strict=True)),
+        )
+
+    def traffic(self, intervals, failed=0, latency=FAST):
+        """Let time go by with traffic on both sides."""
+        for _ in range(intervals):
+            self.serve(REV)
+            self.serve(NEXT, failed, latency)
+            self.go(10)
+        return self
+
+    def order(self, verb, nonce="1", by="ana", reason="because"):
+        annotations = {
+            names.ANNOTATION_COMMAND: verb,
+            names.ANNOTATION_NONCE: nonce,
+            names.ANNOTATION_BY: by,
+            names.ANNOTATION_REASON: reason,
+        }
+        metadata = self.deployment.metadata.model_copy(update={"annotations": annotations})
+        self.deployment = self.deployment.model_copy(update={"metadata": metadata})
+        return self.go()
+
+    def edit(self, **fields):
+        spec = self.deployment.spec.model_copy(update=fields)
+        self.deployment = self.deployment.model_copy(update={"spec": spec})
+        return self.go()
+
+    @property
+    def status(self):
+        return self.deployment.status
+
+    def condition(self, kind):
+        found = next(c for c in self.status.conditions if c.type == kind)
+        return f"{found.status}/{found.reason}"
+
+    @property
+    def rolled_back(self):
+        return (
+            self.status.canary is None
+            and self.status.stable.revision == REV
+            and self.selected == REV
+            and NEXT not in self.replicas
+            and self.status.blocked_version == f"digits-v4/{NEXT}"
+        )
+
+
+TEN_FIFTY = [{"weight": 10, "holdSeconds": 30}, {"weight": 50, "holdSeconds": 30}]
+
+
+def test_weights_are_held_then_raised_then_promoted():
+    yard = Yard(TEN_FIFTY).go()
+    assert (yard.replicas, yard.selected) == ({REV: 9, NEXT: 1}, EVERY)
+    assert (yard.status.step.shown, yard.status.step.waiting_for) == ("1/3", "Hold")
+    yard.go(29)
+    assert yard.status.step.index == 0
+    yard.go(1)
+    assert (yard.replicas, yard.status.step.weight) == ({REV: 9, NEXT: 9}, 50)
+    yard.go(30)
+    assert yard.status.stable.model_version_name == "digits-v4"
+    assert yard.selections == [EVERY, NEXT]
+    assert yard.status.history[0].action == "Promoted"
+    assert yard.status.history[0].duration_seconds == 60
+
+
+def test_the_one_before_stays_warm_and_goes_back_in_one_write():
+    yard = Yard([{"weight": 50}]).go()
+    assert yard.status.warm.version.revision == REV
+    assert yard.replicas == {REV: 9, NEXT: 9}
+    yard.selections.clear()
+    yard.edit(model_version_name="digits-v3")
+    assert yard.status.stable.revision == REV
+    assert yard.selections == [REV]
+    assert yard.status.history[0].version == "digits-v3"
+
+
+def test_the_warm_one_goes_when_its_time_is_up():
+    yard = Yard([{"weight": 50}], rollout={"warmStableSeconds": 60}).go()
+    yard.go(59)
+    assert REV in yard.replicas
+    yard.go(1)
+    assert yard.replicas == {NEXT: 9}
+
+
+def test_a_third_version_lets_the_warm_one_go_first():
+    yard = Yard([{"weight": 50}]).go()
+    yard.edit(server=ServerSpec(drain_seconds=3))
+    assert REV not in yard.replicas
+    assert yard.most == 2
+
+
+def test_checks_hold_a_step_until_they_pass():
+    yard = Yard([{"weight": 50, "holdSeconds": 10}], rollout={"analysis": CHECKS}).go()
+    yard.go(100)
+    assert yard.status.step.waiting_for == "Checks"
+    yard.traffic(3)
+    assert {check.verdict for check in yard.status.analysis} == {"Pass"}
+    assert yard.status.stable.model_version_name == "digits-v4"
+    assert "stable 0.00%" in yard.status.history[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("bad", "check"), [({"failed": 30}, "errors"), ({"latency": SLOW}, "latency")]
+)
+def test_a_bad_version_is_rolled_back(bad, check):
+    yard = Yard([{"weight": 50, "holdSeconds": 600}], rollout={"analysis": CHECKS}).go()
+    yard.traffic(12, **bad)
+    assert yard.rolled_back
+    assert yard.condition("RolledBack") == "True/ChecksFailed"
+    assert f"Check {check} failed" in yard.status.message
+    assert yard.status.history[0].action == "RolledBack"
+    assert yard.selections == [EVERY, REV]
+
+
+def test_the_verdict_is_the_same_when_the_operator_starts_anew_at_every_look():
+    """Everything the judge knows stands in the status: planning is a pure function of it."""
+    once = Yard([{"weight": 50, "holdSeconds": 600}], rollout={"analysis": CHECKS}).go()
+    again = Yard([{"weight": 50, "holdSeconds": 600}], rollout={"analysis": CHECKS}).go()
+    for _ in range(12):
+        once.traffic(1, failed=5)
+        again.traffic(1, failed=5)
+        dumped = again.deployment.model_dump_json(by_alias=True)
+        again.deployment = type(again.deployment).model_validate_json(dumped)
+        assert once.status == again.status
+
+
+def test_no_data_holds_or_does_what_the_spec_says():
+    hold = Yard([{"weight": 50, "holdSeconds": 10}], rollout={"analysis": CHECKS}).go()
+    assert hold.go(60).status.canary is not None
+    lax = Yard(
+        [{"weight": 50, "holdSeconds": 10}], rollout={"analysis": {**CHECKS, "onNoData": "Pass"}}
+    ).go()
+    assert lax.go(60).status.stable.revision == NEXT
+    strict = Yard(
+        [{"weight": 50, "holdSeconds": 10}], rollout={"analysis": {**CHECKS, "onNoData": "Fail"}}
+    ).go()
+    assert strict.go(60).rolled_back
+    assert strict.condition("RolledBack") == "True/NoData"
+
+
+def test_a_step_that_does_not_end_is_rolled_back():
+    rollout = {"analysis": CHECKS, "progressDeadlineSeconds": 60}
+    yard = Yard([{"weight": 50, "holdSeconds": 10}], rollout=rollout).go()
+    yard.go(69)
+    assert yard.status.canary is not None
+    yard.go(1)
+    assert yard.rolled_back
+    assert yard.condition("RolledBack") == "True/ProgressDeadlineExceeded"
+
+
+def test_a_canary_that_crashes_is_rolled_back_at_once():
+    yard = Yard(TEN_FIFTY).go()
+    yard.restarts[NEXT] = 1
+    yard.go()
+    assert yard.rolled_back
+    assert yard.condition("RolledBack") == "True/CanaryCrashed"
+    assert "exit code 139" in yard.status.message
+
+
+def test_a_pause_waits_for_a_person():
+    yard = Yard([{"weight": 10}, {"pause": {}}, {"weight": 100}]).go()
+    assert (yard.status.step.shown, yard.status.step.waiting_for) == ("2/3", "Promote")
+    assert yard.condition("Paused") == "True/Paused"
+    assert yard.status.phase == "Paused"
+    yard.go(10**6)
+    assert yard.status.step.index == 1
+    yard.order("promote")
+    assert yard.status.stable.revision == NEXT
+    assert yard.status.last_handled_command.outcome == "Done"
+    assert yard.condition("Paused") == "False/NotPaused"
+
+
+def test_a_paused_rollout_stays_and_still_fails():
+    yard = Yard(TEN_FIFTY, paused=True, rollout={"analysis": CHECKS}).go()
+    yard.go(3600)
+    assert (yard.status.step.index, yard.status.step.waiting_for) == (0, "Resume")
+    yard.traffic(12, failed=30)
+    assert yard.rolled_back
+
+
+def test_promote_full_skips_holds_and_checks_but_waits_for_the_pods():
+    yard = Yard(TEN_FIFTY, rollout={"analysis": CHECKS}).go()
+    yard.order("promote-full")
+    assert yard.status.stable.revision == NEXT
+    assert yard.replicas[NEXT] == 9
+
+
+def test_an_order_is_looked_at_once():
+    yard = Yard([{"pause": {}}, {"weight": 10}, {"pause": {}}]).go()
+    yard.order("promote")
+    assert yard.status.step.index == 2
+    yard.go(10)
+    assert yard.status.step.index == 2
+    yard.order("promote", nonce="2")
+    assert yard.status.stable.revision == NEXT
+
+
+def test_abort_then_retry():
+    yard = Yard(TEN_FIFTY).go()
+    yard.order("abort", reason="too risky")
+    assert yard.rolled_back
+    assert yard.status.history[0].by == "ana"
+    assert "too risky" in yard.status.history[0].reason
+    yard.go(3600)
+    assert yard.rolled_back
+    yard.order("retry", nonce="2")
+    assert yard.status.step.index == 0
+
+
+def test_an_order_that_makes_no_sense_changes_nothing():
+    yard = Yard(TEN_FIFTY).go()
+    before = yard.status.step
+    yard.order("destroy")
+    assert yard.status.last_handled_command.outcome == "UnknownCommand"
+    yard.order("retry", nonce="2")
+    assert yard.status.last_handled_command.outcome == "NothingInFlight"
+    assert yard.status.step == before
+
+
+def test_going_back_mid_flight_ends_the_rollout():
+    yard = Yard(TEN_FIFTY).go()
+    yard.edit(model_version_name="digits-v3")
+    assert (yard.selected, yard.replicas) == (REV, {REV: 9})
+    assert yard.status.history[0].action == "Superseded"
+    assert yard.status.blocked_version is None
+
+
+def test_the_traffic_waits_for_ready_pods():
+    yard = Yard(TEN_FIFTY)
+    real = yard.observed
+
+    def unready():
+        seen = real()
+        late = tuple(
+            dataclasses.replace(w, ready_replicas=0) if w.revision == NEXT else w
+            for w in seen.workloads
+        )
+        return dataclasses.replace(seen, workloads=late)
+
+    yard.observed = unready
+    yard.go()
+    assert yard.selected == REV
+    yard.observed = real
+    assert yard.go(5).selected == EVERY
+
+
+def test_the_history_is_bounded():
+    yard = Yard([{"weight": 50}], revisionHistoryLimit=2).go()
+    for name in ("digits-v3", "digits-v4", "digits-v3"):
+        yard.edit(model_version_name=name)
+    assert [entry.number for entry in yard.status.history] == [4, 3]
