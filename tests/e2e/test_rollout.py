@@ -1,11 +1,11 @@
 """A release, a changed server, a lost pod: no request is lost, and the old version goes."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from demo import steps
+from tests.e2e.clients import Load
 from tests.e2e.yard import deployment, training
 
 SPACE = "rollout"
@@ -19,27 +19,6 @@ def versions(yard):
     names = ["roll-one", "roll-two"]
     yard.apply(*(training(name, lambda spec: spec.update(modelName="roll")) for name in names))
     return sorted(yard.completed(name)["status"]["modelVersionName"] for name in names)
-
-
-class Load:
-    """Clients in a pod of the cluster."""
-
-    def __init__(self, yard):
-        self._yard = yard
-        arguments = ["roll", "roll", steps.one_sample(), str(MOST_SECONDS)]
-        steps.start_client(yard.cluster, SPACE, Path(__file__).parent / "load.py", arguments)
-        yard.until("job", "load", lambda job: job["status"].get("ready") == 1, 60)
-        steps.wait_for(lambda: {"log": self._log()}, lambda f: "started" in f["log"], 60)
-
-    def _log(self):
-        return self._yard.kubectl("logs", "job/load")
-
-    def stop(self):
-        """End the clients; return what each of them reports."""
-        pod = self._yard.pod_of("job-name=load")["metadata"]["name"]
-        self._yard.kubectl("exec", pod, "--", "touch", "/tmp/stop")
-        self._yard.until("job", "load", lambda job: steps.condition(job, "Complete"), 60)
-        return json.loads(self._log().splitlines()[-1])
 
 
 def _serves(yard, version, seconds=180):
@@ -75,9 +54,10 @@ def _release(yard, change):
 
 def test_releases_a_changed_server_and_a_lost_pod_cost_no_request(yard, versions):
     one, two = versions
-    yard.apply(deployment("roll", one))
+    rollout = {"warmStableSeconds": 0}
+    yard.apply(deployment("roll", one, lambda spec: spec.update(rollout=rollout)))
     _serves(yard, one)
-    load = Load(yard)
+    load = Load(yard, "roll", "roll", MOST_SECONDS)
     for version in (two, one):
         _release(yard, {"modelVersionName": version})
         _serves(yard, version)

@@ -1,0 +1,102 @@
+"""Releases in steps under load: a good version is promoted, a slow one goes; no request fails."""
+
+import json
+
+import pytest
+
+from demo import steps
+from tests.e2e.clients import Load
+from tests.e2e.yard import deployment, training
+
+SPACE = "canary"
+MOST_SECONDS = 500
+ROLLOUT = {
+    "steps": [{"weight": 25, "holdSeconds": 5}, {"weight": 50, "holdSeconds": 15}],
+    "analysis": {
+        "intervalSeconds": 5,
+        "checks": [
+            {"name": "errors", "errorRate": {"minSamples": 100}},
+            {"name": "latency", "latency": {"minSamples": 100, "maxSlowdown": "2"}},
+        ],
+    },
+    "warmStableSeconds": 120,
+    "progressDeadlineSeconds": 240,
+}
+THROTTLED = {"resources": {"requests": {"cpu": "20m"}, "limits": {"cpu": "60m"}}}
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def versions(yard):
+    """Two versions of one model, v1 and v2."""
+    names = ["canary-one", "canary-two"]
+    yard.apply(*(training(name, lambda spec: spec.update(modelName="bird")) for name in names))
+    return sorted(yard.completed(name)["status"]["modelVersionName"] for name in names)
+
+
+def _patch(yard, **spec):
+    patch = json.dumps({"spec": spec})
+    yard.kubectl("patch", "mdep", "bird", "--type=merge", f"--patch={patch}")
+
+
+def _order(yard, verb, nonce):
+    orders = {"command": verb, "command-nonce": nonce, "command-by": "ana"}
+    pairs = [f"modelyard.dev/{name}={value}" for name, value in orders.items()]
+    yard.kubectl("annotate", "mdep", "bird", "--overwrite", *pairs)
+
+
+def _serves(yard, version, seconds=300):
+    def reached(found):
+        status = found.get("status", {})
+        named = status.get("stable", {}).get("modelVersionName") == version
+        return named and not status.get("canary") and steps.holds(found, "Ready")
+
+    return yard.until("mdep", "bird", reached, seconds)
+
+
+def test_steps_promote_a_good_version_and_roll_back_a_slow_one(yard, versions):
+    one, two = versions
+    yard.apply(deployment("bird", one, lambda spec: spec.update(rollout=ROLLOUT, replicas=1)))
+    _serves(yard, one)
+    load = Load(yard, "bird", "bird", MOST_SECONDS)
+
+    _patch(yard, modelVersionName=two)
+    promoted = _serves(yard, two)["status"]
+    assert {check["verdict"] for check in promoted["analysis"]} == {"Pass"}
+    assert promoted["warm"]["version"]["modelVersionName"] == one
+    assert promoted["history"][0]["action"] == "Promoted"
+
+    _patch(yard, modelVersionName=one)  # still warm: no step, no new pod
+    back = _serves(yard, one, seconds=60)["status"]
+    assert back["history"][0]["durationSeconds"] <= 30
+
+    _patch(yard, modelVersionName=two, server=THROTTLED)
+    refused = yard.wait("mdep", "bird", "RolledBack", seconds=400)
+    message = steps.condition(refused, "RolledBack")["message"]
+    assert steps.condition(refused, "RolledBack")["reason"] == "ChecksFailed", message
+    assert "latency" in message
+    assert refused["status"]["stable"]["modelVersionName"] == one
+    assert refused["status"]["blockedVersion"].startswith(two)
+
+    report = load.stop()
+    print(json.dumps(report, indent=1))
+    failures = {name: client["failures"] for name, client in report.items()}
+    assert failures == {name: [] for name in report}
+
+
+def test_a_pause_waits_for_an_order_and_an_abort_ends_a_rollout(yard, versions):
+    one, two = versions
+    paused = {"steps": [{"weight": 50}, {"pause": {}}], "warmStableSeconds": 0}
+    yard.apply(deployment("bird", one, lambda spec: spec.update(rollout=paused)))
+    _serves(yard, one)
+    _patch(yard, modelVersionName=two)
+    waiting = yard.wait("mdep", "bird", "Paused", seconds=180)
+    assert waiting["status"]["step"]["waitingFor"] == "Promote"
+    _order(yard, "abort", "first")
+    aborted = yard.wait("mdep", "bird", "RolledBack", reason="Aborted", seconds=60)
+    assert aborted["status"]["history"][0]["by"] == "ana"
+    assert aborted["status"]["stable"]["modelVersionName"] == one
+    _order(yard, "retry", "second")
+    yard.wait("mdep", "bird", "Paused", seconds=180)
+    _order(yard, "promote", "third")
+    _serves(yard, two, seconds=60)
