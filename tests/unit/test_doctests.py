@@ -1,4 +1,4 @@
-"""Examples in docstrings hold, wherever the pure packages have one."""
+"""Examples in docstrings hold, wherever the pure packages and the command line have one."""
 
 import doctest
 import importlib
@@ -8,10 +8,11 @@ import pytest
 
 import modelyard.api
 import modelyard.plan
+import modelyard_cli
 
 MODULES = [
     found.name
-    for package in (modelyard.api, modelyard.plan)
+    for package in (modelyard.api, modelyard.plan, modelyard_cli)
     for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
 ]
 

@@ -17,6 +17,7 @@ PACKAGES = (
     "operator/modelyard",
     "trainer/modelyard_trainer",
     "images/serving/modelyard_serving",
+    "cli/modelyard_cli",
     "localcluster",
     "demo",
 )
@@ -42,6 +43,10 @@ PLANTED = {
     "no serving pod loads the operator's shell or a Kubernetes client": {
         "modelyard.sentinel": "kubernetes",
         "modelyard.store": "kopf",
+    },
+    "the command line imports only modelyard.api": {
+        "modelyard_cli": "modelyard.plan.core",
+        "modelyard_cli.views": "modelyard_trainer.model",
     },
     "the stand-in server and the local cluster stand alone": {
         "modelyard_serving": "modelyard.api.names",

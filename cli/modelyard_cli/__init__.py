@@ -1,0 +1,1 @@
+"""`kubectl modelyard`: see, steer and understand trainings, versions and rollouts."""

@@ -1,0 +1,78 @@
+"""Arguments and options that several commands have, spelled once."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelyard_cli.completion import names_of
+from modelyard_cli.words import seconds_of
+
+
+class Format(StrEnum):
+    """How a result is written."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
+
+
+class DryRun(StrEnum):
+    """Who judges a change that is not made."""
+
+    NONE = "none"
+    SERVER = "server"
+
+
+def _span(text: str) -> float:
+    try:
+        return seconds_of(text)
+    except ValueError:
+        raise typer.BadParameter("write it as 90s, 5m or 1h30m") from None
+
+
+Output = Annotated[Format, typer.Option("--output", "-o", help="How the result is written.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on showing changes.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        help="Longest wait, such as 90s or 30m; exit code 4 after it. Without it there is no end.",
+        parser=_span,
+        metavar="SPAN",
+        show_default=False,
+    ),
+]
+Acknowledged = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        help="How long to wait for the operator's answer.",
+        parser=_span,
+        metavar="SPAN",
+    ),
+]
+Dry = Annotated[
+    DryRun,
+    typer.Option("--dry-run", help="`server` lets the API server judge, and stores nothing."),
+]
+Reason = Annotated[
+    str, typer.Option(help="Why; stands in the history.", metavar="TEXT", show_default=False)
+]
+Deployment = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="The ModelDeployment.", autocompletion=names_of("deployment")
+    ),
+]
+Anything = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TYPE/NAME",
+        help="A deployment, training or version; NAME alone if only one is called so.",
+        autocompletion=names_of("deployment", "training", "version"),
+    ),
+]
+File = Annotated[Path, typer.Option("--filename", "-f", help="File; - reads the standard input.")]
