@@ -38,7 +38,7 @@ ROLLOUTS: tuple[dict[str, Any], ...] = (
     {"steps": [{"pause": {}}, {"weight": 50}, {"pause": {}}]},
     {"steps": [*STEPS, {"weight": 100, "holdSeconds": 30}], "analysis": {"checks": [ERRORS]}},
 )
-VERBS = ("promote", "promote", "promote-full", "abort", "retry", "destroy", "")
+VERBS = ("promote", "promote", "promote-full", "abort", "retry", "undo", "destroy", "")
 
 
 def deployment(name: str, version: str, **spec: Any) -> Raw:

@@ -194,6 +194,8 @@ class Verb(StrEnum):
     PROMOTE_FULL = "promote-full"
     ABORT = "abort"
     RETRY = "retry"
+    UNDO = "undo"
+    """The spec goes back, in the same write: this only says who does it, and why."""
 
 
 class HandledCommand(Observed):
@@ -207,6 +209,12 @@ class HandledCommand(Observed):
 
     by: ShortText = ""
     """Who ordered it."""
+
+    reason: ShortText = ""
+    """Why."""
+
+    generation: int = 0
+    """Generation of the spec that it was ordered about."""
 
     outcome: ShortText
     """What came of it, in one word."""

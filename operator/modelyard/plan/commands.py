@@ -10,6 +10,10 @@ from modelyard.plan.clock import timestamp
 from modelyard.plan.conditions import bounded
 
 MAX_TEXT = 256
+DONE = "Done"
+UNKNOWN = "UnknownCommand"
+IDLE = "NothingInFlight"
+"""What comes of an order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class Command:
     nonce: str
     by: str
     reason: str
+    generation: int
 
     def handled(self, outcome: str, now: datetime) -> HandledCommand:
         """Return the record that keeps the order from being looked at again."""
@@ -28,6 +33,8 @@ class Command:
             nonce=self.nonce,
             verb=self.verb or "unknown",
             by=self.by,
+            reason=self.reason,
+            generation=self.generation,
             outcome=outcome,
             time=timestamp(now),
         )
@@ -44,4 +51,5 @@ def pending(metadata: ObjectMeta, last: HandledCommand | None) -> Command | None
     except ValueError:
         verb = None
     by = bounded(texts.get(names.ANNOTATION_BY, ""), MAX_TEXT)
-    return Command(verb, nonce, by, bounded(texts.get(names.ANNOTATION_REASON, ""), MAX_TEXT))
+    reason = bounded(texts.get(names.ANNOTATION_REASON, ""), MAX_TEXT)
+    return Command(verb, nonce, by, reason, metadata.generation)

@@ -10,8 +10,9 @@ from modelyard.api.deployment import (
     WarmVersion,
 )
 from modelyard.api.reasons import ConditionType, Reason
-from modelyard.api.rollout import HistoryAction
+from modelyard.api.rollout import HistoryAction, Verb
 from modelyard.plan.clock import timestamp
+from modelyard.plan.commands import DONE
 from modelyard.plan.conditions import bounded, no, unknown, yes
 from modelyard.plan.draft import Draft
 from modelyard.plan.history import OPERATOR, Cause, remembered
@@ -32,13 +33,13 @@ class Failure:
 
 
 def promoted(
-    deployment: ModelDeployment, draft: DeploymentDraft, canary: ServedVersion, by: str = OPERATOR
+    deployment: ModelDeployment, draft: DeploymentDraft, canary: ServedVersion
 ) -> DeploymentDraft:
     """Make the canary stable; what served before stays warm for a while."""
     action = HistoryAction.PROMOTED if draft.status.stable else HistoryAction.DEPLOYED
     text = f"{canary.model_version_name} (revision {canary.revision}) serves."
     warm = _warm(deployment, draft)
-    draft = remembered(deployment, draft, canary, Cause(action, by=by))
+    draft = remembered(deployment, draft, canary, _cause(deployment, draft, action))
     stable = canary.model_copy(update={"since": timestamp(draft.now)})
     return _over(draft, stable=stable, warm=warm, message=None).judge(
         no(ConditionType.PROGRESSING, Reason.PROMOTED, text),
@@ -76,6 +77,17 @@ def superseded(
         no(ConditionType.PROGRESSING, Reason.PENDING, text),
         unknown(ConditionType.MODEL_LOADED, Reason.PENDING, text),
     )
+
+
+def _cause(deployment: ModelDeployment, draft: DeploymentDraft, action: HistoryAction) -> Cause:
+    """Return who wanted a promotion, and why: the last order of this spec since the last change."""
+    order, history = draft.status.last_handled_command, draft.status.history
+    if order is None or order.outcome != DONE or order.verb == Verb.ABORT:
+        return Cause(action)
+    since = history[0].time if history else ""
+    if order.time < since or order.generation != deployment.metadata.generation:
+        return Cause(action)
+    return Cause(action, order.reason, order.by)
 
 
 def _over(draft: DeploymentDraft, **fields: object) -> DeploymentDraft:

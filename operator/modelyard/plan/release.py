@@ -8,7 +8,7 @@ from modelyard.api.rollout import StepStatus, Verb
 from modelyard.plan import steps
 from modelyard.plan.analysis import looked
 from modelyard.plan.clock import seconds_since, timestamp
-from modelyard.plan.commands import Command, pending
+from modelyard.plan.commands import DONE, IDLE, UNKNOWN, Command, pending
 from modelyard.plan.conditions import bounded, no, unknown, yes
 from modelyard.plan.core import Refusal
 from modelyard.plan.draft import Draft
@@ -64,11 +64,13 @@ def _ordered(here: Situation, draft: DeploymentDraft, command: Command) -> Deplo
             draft = draft.set(step=steps.last_by_order(here.deployment, step, time))
         case Verb.RETRY if draft.status.blocked_version is not None:
             draft = draft.set(blocked_version=None)
+        case Verb.UNDO:
+            pass  # the spec has gone back already
         case None:
-            return draft.set(last_handled_command=command.handled("UnknownCommand", draft.now))
+            return draft.set(last_handled_command=command.handled(UNKNOWN, draft.now))
         case _:
-            return draft.set(last_handled_command=command.handled("NothingInFlight", draft.now))
-    return draft.set(last_handled_command=command.handled("Done", draft.now))
+            return draft.set(last_handled_command=command.handled(IDLE, draft.now))
+    return draft.set(last_handled_command=command.handled(DONE, draft.now))
 
 
 def _unblocked(draft: DeploymentDraft, wanted: ServedVersion | None) -> DeploymentDraft:

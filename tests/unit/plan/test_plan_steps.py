@@ -158,10 +158,13 @@ class Yard:
         self.deployment = self.deployment.model_copy(update={"metadata": metadata})
         return self.go()
 
-    def edit(self, **fields):
+    def edit(self, order="", nonce="e", **fields):
+        """Change the spec, in the same write as an order if there is one."""
         spec = self.deployment.spec.model_copy(update=fields)
-        self.deployment = self.deployment.model_copy(update={"spec": spec})
-        return self.go()
+        after = {"generation": self.deployment.metadata.generation + 1}
+        metadata = self.deployment.metadata.model_copy(update=after)
+        self.deployment = self.deployment.model_copy(update={"spec": spec, "metadata": metadata})
+        return self.order(order, nonce) if order else self.go()
 
     @property
     def status(self):
@@ -342,6 +345,33 @@ def test_abort_then_retry():
     assert yard.rolled_back
     yard.order("retry", nonce="2")
     assert yard.status.step.index == 0
+
+
+@pytest.mark.parametrize("verb", ["promote", "promote-full"])
+def test_the_history_tells_who_ordered_a_promotion_and_why(verb):
+    yard = Yard([{"weight": 50}, {"pause": {}}]).go()
+    yard.order(verb)
+    assert (yard.status.history[0].action, yard.status.stable.revision) == ("Promoted", NEXT)
+    assert (yard.status.history[0].by, yard.status.history[0].reason) == ("ana", "because")
+
+
+def test_the_history_tells_who_went_back_and_why():
+    yard = Yard([{"weight": 50}]).go()
+    assert yard.status.history[0].by == "modelyard"
+    yard.edit("undo", model_version_name="digits-v3")
+    assert yard.status.stable.revision == REV
+    assert (yard.status.history[0].by, yard.status.history[0].reason) == ("ana", "because")
+    yard.edit(model_version_name="digits-v4")
+    assert (yard.status.history[0].version, yard.status.history[0].by) == ("digits-v4", "modelyard")
+
+
+def test_an_abort_is_no_reason_to_promote_what_comes_next():
+    yard = Yard([{"weight": 50}, {"pause": {}}]).go()
+    yard.order("abort")
+    yard.edit(model_version_name="digits-v3")
+    yard.edit(model_version_name="digits-v4")
+    yard.order("promote", nonce="2", by="eva")
+    assert [entry.by for entry in yard.status.history[:2]] == ["eva", "ana"]
 
 
 def test_an_order_that_makes_no_sense_changes_nothing():
