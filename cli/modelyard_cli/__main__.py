@@ -4,10 +4,12 @@ import sys
 from pathlib import Path
 
 from modelyard_cli.app import app
+from modelyard_cli.completion import prepare
 
 
 def main() -> None:
     """Run the command line; never returns."""
+    prepare()
     app(prog_name=spoken_name(sys.argv[0]))
 
 

@@ -4,14 +4,19 @@ What a command does is imported when it runs: help and completion must not wait 
 client. The reference page is made of what stands here.
 """
 
-from typing import Annotated
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modelyard_cli import options
+from modelyard_cli.app_rollout import rollout
 from modelyard_cli.exits import Exit
-from modelyard_cli.options import Format
+from modelyard_cli.options import DryRun, Format
 from modelyard_cli.place import Place, verb
+
+if TYPE_CHECKING:
+    from modelyard_cli.connection import Api
 
 LOOK, STEER, CHECK = "Look", "Steer", "Check"
 
@@ -24,6 +29,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+
+
+app.add_typer(rollout, name="rollout", rich_help_panel=STEER)
 
 
 @verb(app, "list", rich_help_panel=LOOK)
@@ -57,7 +65,7 @@ def get(
     place: Place,
     subject: options.Anything,
     watch: options.Watch = False,
-    output: options.Output = Format.TABLE,
+    output: options.OneObject = Format.TABLE,
 ) -> Exit:
     """Show one object as a living tree: state, checks, versions, Jobs, pods, last changes."""
     from modelyard_cli import looking
@@ -71,9 +79,7 @@ def status(
     place: Place,
     subject: options.Anything,
     timeout: options.Timeout = None,
-    through_pauses: Annotated[
-        bool, typer.Option(help="Go on waiting where only a person can go on.")
-    ] = False,
+    through_pauses: options.ThroughPauses = False,
 ) -> Exit:
     """Wait until an object is what its spec asks for; the exit code tells how that ended."""
     from modelyard_cli import looking
@@ -93,6 +99,143 @@ def versions(
     from modelyard_cli.running import run
 
     return run(place, lambda api: listing.versions_of(api, model, output))
+
+
+@verb(app, rich_help_panel=LOOK)
+def why(place: Place, subject: options.Anything) -> Exit:
+    """Explain the one fact that holds an object back, and what to do about it."""
+    from modelyard_cli import why as reasons
+    from modelyard_cli.running import run
+
+    return run(place, lambda api: reasons.why(api, subject))
+
+
+@verb(app, rich_help_panel=LOOK)
+def compare(
+    place: Place,
+    *,
+    first: options.Version,
+    second: options.Version,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what is the same in both.")
+    ] = False,
+    output: options.Report = Format.TABLE,
+) -> Exit:
+    """Put two versions side by side: measurements, bytes, recipe, data, libraries."""
+    from modelyard_cli import compare as comparison
+    from modelyard_cli.running import run
+
+    return run(place, lambda api: comparison.compare(api, first, second, everything, output))
+
+
+@verb(app, rich_help_panel=LOOK)
+def logs(
+    place: Place,
+    *,
+    subject: options.Anything,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on, also with the next attempt.")
+    ] = False,
+    previous: Annotated[
+        bool, typer.Option("--previous", "-p", help="Of the container before its restart.")
+    ] = False,
+    attempt: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Of a training; else the last one.")
+    ] = None,
+    version: Annotated[
+        str,
+        typer.Option(
+            metavar="VERSION",
+            help="Of a deployment: canary, stable, warm or a ModelVersion; else the newest.",
+        ),
+    ] = "",
+    container: Annotated[
+        str,
+        typer.Option(
+            "--container", "-c", metavar="NAME", help="Else trainer, or server of a deployment."
+        ),
+    ] = "",
+    tail: Annotated[int | None, typer.Option(metavar="LINES", help="Only the last lines.")] = None,
+) -> Exit:
+    """Print the log of the pod that matters."""
+    from modelyard_cli import logs as texts
+    from modelyard_cli.running import run
+
+    wanted = texts.Wanted(follow, previous, attempt, version, container, tail)
+    return run(place, lambda api: texts.logs(api, subject, wanted))
+
+
+@verb(app, rich_help_panel=STEER)
+def train(
+    place: Place,
+    *,
+    filename: options.File,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Instead of the file's.")] = "",
+    watch: Annotated[bool, typer.Option(help="Wait for its end.")] = True,
+    timeout: options.Timeout = None,
+    dry_run: options.Dry = DryRun.NONE,
+) -> Exit:
+    """Create a training from a file and watch it; the exit code tells how it ended."""
+    from modelyard_cli import train as training
+    from modelyard_cli.running import run
+
+    def work(api: "Api") -> Awaitable[Exit]:
+        manifest = training.manifest_in(filename, name)
+        return training.train(api, manifest, dry_run is DryRun.SERVER, watch, timeout)
+
+    return run(place, work)
+
+
+@verb(app, rich_help_panel=STEER)
+def predict(
+    place: Place,
+    *,
+    name: options.Deployment,
+    filename: options.OptionalFile = None,
+    data: Annotated[
+        str, typer.Option("--data", "-d", metavar="JSON", help="The input itself.")
+    ] = "",
+    version: Annotated[
+        str,
+        typer.Option(metavar="stable|canary", help="Else whatever the public Service chooses."),
+    ] = "",
+) -> Exit:
+    """Send one request in TF-Serving's REST form through the API server to a deployment."""
+    from modelyard_cli import predict as prediction
+    from modelyard_cli.running import run
+
+    if version not in {"", "stable", "canary"}:
+        raise typer.BadParameter("--version is stable or canary")
+
+    def work(api: "Api") -> Awaitable[Exit]:
+        return prediction.predict(api, name, prediction.body_in(filename, data), version)
+
+    return run(place, work)
+
+
+@verb(app, rich_help_panel=CHECK)
+def doctor(place: Place, output: options.Report = Format.TABLE) -> Exit:
+    """Check the cluster: API server, kinds, operator, your rights, store Secrets, GPUs."""
+    from modelyard_cli import doctor as examination
+    from modelyard_cli.running import run
+
+    return run(place, lambda api: examination.doctor(api, output))
+
+
+@verb(app, rich_help_panel=CHECK)
+def uninstall(
+    place: Place,
+    check: Annotated[
+        bool, typer.Option("--check", help="Required: nothing is removed from here.")
+    ] = False,
+) -> Exit:
+    """Tell what removing Modelyard would stop, keep and lose, and in which order to do it."""
+    from modelyard_cli import uninstall as removal
+    from modelyard_cli.running import run
+
+    if not check:
+        raise typer.BadParameter("give --check; what it prints tells how to uninstall")
+    return run(place, removal.check)
 
 
 @app.command(rich_help_panel=CHECK)
@@ -118,7 +261,7 @@ def completion(
 
 
 @app.command(rich_help_panel=CHECK)
-def version(output: options.Output = Format.TABLE) -> None:
+def version(output: options.Report = Format.TABLE) -> None:
     """Print the version of this program, and of the API that it speaks."""
     from modelyard_cli.release import print_release
 

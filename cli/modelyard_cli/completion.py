@@ -33,13 +33,18 @@ def names_of(*words: str) -> Callable[[typer.Context, str], Candidates]:
     return complete
 
 
+def prepare() -> None:
+    """Make ready to answer a shell, if it is one that runs this program."""
+    if VARIABLE in os.environ:
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
+
+
 def plugin_main() -> None:
     """Answer kubectl: candidates with descriptions, one a line, then a directive."""
-    from typer.completion import completion_init  # type: ignore[attr-defined]
-
     from modelyard_cli.app import app
 
-    completion_init()
     *before, last = sys.argv[1:] or [""]
     words = shlex.join([PROGRAM, *before]) + " " + (shlex.quote(last) if last else "")
     os.environ |= {
@@ -47,6 +52,7 @@ def plugin_main() -> None:
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
         "_TYPER_COMPLETE_ARGS": words,
     }
+    prepare()
     try:
         app(prog_name=PROGRAM)
     finally:

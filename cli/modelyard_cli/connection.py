@@ -137,7 +137,8 @@ def refusal(status: int, body: bytes) -> Refusal:
     """
     try:
         told = json.loads(body)
-        return Refusal(status, str(told.get("reason", "")), str(told.get("message", "")))
+        text = told.get("message") or told.get("error") or ""  # TF-Serving says error
+        return Refusal(status, str(told.get("reason", "")), str(text))
     except (ValueError, AttributeError):
         return Refusal(status, "", body[:500].decode(errors="replace").strip())
 

@@ -14,7 +14,7 @@ async def get(api: Api, words: list[str], watch: bool, form: Format) -> Exit:
     subject = await kinds.find(api, words)
     if watch:
         await follow(api, subject, lambda _: False)
-    elif form is Format.TABLE or form is Format.WIDE:
+    elif form is Format.TABLE:
         await look(api, subject)
     elif form is Format.NAME:
         print(f"{subject.kind.name.lower()}.modelyard.dev/{subject.name}")

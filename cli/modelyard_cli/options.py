@@ -1,5 +1,6 @@
 """Arguments and options that several commands have, spelled once."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -27,14 +28,47 @@ class DryRun(StrEnum):
     SERVER = "server"
 
 
-def _span(text: str) -> float:
+def _span(text: object) -> float:
+    """Read a span, or a default, which is a number already."""
     try:
-        return seconds_of(text)
+        return seconds_of(str(text))
     except ValueError:
         raise typer.BadParameter("write it as 90s, 5m or 1h30m") from None
 
 
-Output = Annotated[Format, typer.Option("--output", "-o", help="How the result is written.")]
+def _only(*formats: Format) -> Callable[[Format], Format]:
+    """Return a check of `-o` for a command that does not have every format."""
+
+    def check(chosen: Format) -> Format:
+        if chosen not in formats:
+            raise typer.BadParameter(f"{chosen} is not one of {', '.join(formats)}")
+        return chosen
+
+    return check
+
+
+HOW = "How the result is written."
+Output = Annotated[Format, typer.Option("--output", "-o", help=HOW)]
+OneObject = Annotated[
+    Format,
+    typer.Option(
+        "--output",
+        "-o",
+        help=HOW,
+        metavar="table|json|yaml|name",
+        callback=_only(Format.TABLE, Format.JSON, Format.YAML, Format.NAME),
+    ),
+]
+Report = Annotated[
+    Format,
+    typer.Option(
+        "--output",
+        "-o",
+        help=HOW,
+        metavar="table|json|yaml",
+        callback=_only(Format.TABLE, Format.JSON, Format.YAML),
+    ),
+]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on showing changes.")]
 Timeout = Annotated[
     float | None,
@@ -45,6 +79,9 @@ Timeout = Annotated[
         show_default=False,
     ),
 ]
+ThroughPauses = Annotated[
+    bool, typer.Option("--through-pauses", help="Go on waiting where only a person can go on.")
+]
 Acknowledged = Annotated[
     float,
     typer.Option(
@@ -52,6 +89,7 @@ Acknowledged = Annotated[
         help="How long to wait for the operator's answer.",
         parser=_span,
         metavar="SPAN",
+        show_default="30s",
     ),
 ]
 Dry = Annotated[
@@ -75,4 +113,11 @@ Anything = Annotated[
         autocompletion=names_of("deployment", "training", "version"),
     ),
 ]
+Version = Annotated[
+    str,
+    typer.Argument(metavar="VERSION", help="A ModelVersion.", autocompletion=names_of("version")),
+]
 File = Annotated[Path, typer.Option("--filename", "-f", help="File; - reads the standard input.")]
+OptionalFile = Annotated[
+    Path | None, typer.Option("--filename", "-f", help="File with JSON; - is the standard input.")
+]

@@ -17,7 +17,10 @@ def release() -> str:
 
 def print_release(form: Format) -> None:
     """Print it with the version of the API."""
+    told = {"client": release(), "api": API_VERSION}
     if form is Format.JSON:
-        print(json.dumps({"client": release(), "api": API_VERSION}))
+        print(json.dumps(told))
+    elif form is Format.YAML:
+        print("\n".join(f"{key}: {value}" for key, value in told.items()))
     else:
         print(f"modelyard {release()}, speaks {API_VERSION}")

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
+from modelyard.api.names import GROUP
 from modelyard_cli.connection import Api, Refusal, connected
 from modelyard_cli.exits import Exit, Stop
 from modelyard_cli.place import Place
@@ -39,8 +40,7 @@ def explained(refusal: Refusal) -> Stop:
     """Return what a refusal of the API server means for the user."""
     text = str(refusal)
     if refusal.forbidden:
-        remedy = "ask for the role modelyard-viewer, -trainer or -deployer in this namespace"
-        return Stop(Exit.FORBIDDEN, f"not permitted: {text}", remedy)
+        return Stop(Exit.FORBIDDEN, f"not permitted: {text}", _right(text))
     if refusal.unknown_kind:
         remedy = "install Modelyard, then look with `kubectl modelyard doctor`"
         return Stop(Exit.NOT_FOUND, "this cluster does not know the kinds of Modelyard", remedy)
@@ -52,3 +52,12 @@ def explained(refusal: Refusal) -> Stop:
         return Stop(Exit.USAGE, f"refused: {text}", "correct what it says, and try again")
     answer = f"the API server answered {refusal.status}"
     return Stop(Exit.API_ERROR, f"{answer}: {text}" if text else answer)
+
+
+def _right(text: str) -> str:
+    """Return which role of the chart brings a right that is missing."""
+    if GROUP not in text:
+        return "ask whoever administers the namespace for this right"
+    reads = any(f"cannot {verb} " in text for verb in ("get", "list", "watch"))
+    role = "viewer" if reads else "trainer" if "modeltrainings" in text else "deployer"
+    return f"ask for the role modelyard-{role} in this namespace"

@@ -7,16 +7,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from modelyard.api import names
+from modelyard.api.deployment import ServerSpec
+from modelyard.plan.revision import revision_of
 from tests.api.operators import ROOT, Cluster, place
 
 PATHS = os.pathsep.join(str(ROOT / folder) for folder in ("operator", "cli"))
 DIGEST = "sha256:" + "0123456789abcdef" * 4
-SERVED = "a1b2c3d4e5"
-NEXT = "f6e7d8c9b0"
+OTHER = "sha256:" + "fedcba9876543210" * 4
+DIGESTS = {1: DIGEST, 2: OTHER}
+"""Manifests of digits-v1 and digits-v2."""
+SERVED = revision_of(DIGEST, ServerSpec())
+NEXT = revision_of(OTHER, ServerSpec())
 
 
 @dataclass(frozen=True)
@@ -84,9 +90,17 @@ class CommandLine:
 
 
 def written(cluster: Cluster, kind: str, namespace: str, name: str, **status: Any) -> Any:
-    """Write fields of a status, as the operator would."""
+    """Write fields of a status as the operator does, which may take them back; None removes."""
+    found = cluster.get(kind, namespace, name).get("status") or {}
+    whole = {k: v for k, v in {**found, **status}.items() if v is not None}
+    body = {
+        "apiVersion": names.API_VERSION,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "status": whole,
+    }
     path = place(kind, namespace, name) + "/status"
-    return cluster.call("PATCH", path, {"status": status})
+    return cluster.call("APPLY", path, body, fieldManager=names.STATUS_MANAGER, force="true")
 
 
 def judged(**given: str) -> list[dict[str, Any]]:
@@ -99,9 +113,7 @@ def judged(**given: str) -> list[dict[str, Any]]:
     return made
 
 
-def version(
-    number: int, namespace: str, accuracy: str = "0.97", digest: str = DIGEST, **lineage: Any
-) -> dict[str, Any]:
+def version(number: int, namespace: str, accuracy: str = "0.97", **lineage: Any) -> dict[str, Any]:
     """Return a ModelVersion of the model digits."""
     tensor = {"name": "image", "dtype": "float32", "shape": [-1, 8, 8, 1]}
     data = {"name": "train", "uri": "s3://modelyard/datasets/digits/train.npz", "rows": 1347}
@@ -116,7 +128,7 @@ def version(
             "artifact": {
                 "storeName": "default",
                 "path": f"{namespace}/digits/{number}/",
-                "manifestDigest": digest,
+                "manifestDigest": DIGESTS[number],
                 "files": 4,
                 "bytes": 123456,
             },
@@ -153,23 +165,23 @@ def ready_version(cluster: Cluster, number: int, namespace: str, **changes: Any)
         observedGeneration=1,
         conditions=conditions,
         primaryMetric=f"accuracy={changes.get('accuracy', '0.97')}",
-        shortDigest=DIGEST[7:19],
+        shortDigest=DIGESTS[number][7:19],
         size="121KiB",
     )
     return made
 
 
-def served(number: int, revision: str = SERVED, **changes: Any) -> dict[str, Any]:
+def served(number: int, **changes: Any) -> dict[str, Any]:
     """Return the record of a version with pods, as a deployment's status has it."""
     return {
         "modelVersionName": f"digits-v{number}",
         "modelName": "digits",
         "version": number,
-        "revision": revision,
-        "digest": DIGEST,
+        "revision": NEXT if number == 2 else SERVED,
+        "digest": DIGESTS[number],
         "storeName": "default",
         "server": {},
-        "servedDigest": DIGEST,
+        "servedDigest": DIGESTS[number],
         "readyReplicas": 1,
         "since": "2026-01-31T11:00:00Z",
         **changes,
@@ -182,8 +194,8 @@ def change(number: int, action: str, version: int, before: int | None, **more: A
         "number": number,
         "action": action,
         "version": f"digits-v{version}",
-        "revision": SERVED,
-        "digest": DIGEST,
+        "revision": NEXT if version == 2 else SERVED,
+        "digest": DIGESTS[version],
         "by": "modelyard",
         "time": "2026-01-31T11:00:00Z",
         "durationSeconds": 75,
@@ -227,7 +239,7 @@ def step(index: int, weight: int, waits: str) -> dict[str, Any]:
         "of": 4,
         "shown": f"{index + 1}/4",
         "weight": weight,
-        "since": "2026-01-31T11:58:00Z",
+        "since": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "waitingFor": waits,
     }
 
@@ -237,7 +249,7 @@ def rolling(cluster: Cluster, namespace: str, waits: str = "Hold", **status: Any
     index = 1 if waits == "Promote" else 0
     under_way = {
         "phase": "Paused" if waits in {"Promote", "Resume"} else "Progressing",
-        "canary": served(2, NEXT),
+        "canary": served(2),
         "step": step(index, 25, waits),
     }
     spec = {"modelVersionName": "digits-v2", **STEPS}

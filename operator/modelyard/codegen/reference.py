@@ -14,8 +14,9 @@ from modelyard.api.run import ExitCode, ProgressReport, RunConfig, RunResult
 from modelyard.api.serve import ServeConfig
 from modelyard.codegen.schema import Schema, plain_schema
 from modelyard.codegen.values import values_schema
+from modelyard_cli import reference
 
-BANNER = "<!-- Generated from operator/modelyard by `make generate`; do not edit. -->\n"
+BANNER = "<!-- Generated from {} by `make generate`; do not edit. -->\n"
 
 _BOUNDS = (
     ("minimum", "≥ {}"), ("maximum", "≤ {}"), ("minLength", "length ≥ {}"),
@@ -31,13 +32,14 @@ def pages() -> dict[str, str]:
         "config": _page("The operator's configuration file", _config()),
         "values": _page("Values of the Helm chart", _table(values_schema())),
         "run-contract": _page("The run contract", _run_contract()),
+        "cli": _page("The command line", reference.page(), "cli/modelyard_cli"),
     }
     return {f"docs/reference/{name}.md": text for name, text in texts.items()}
 
 
-def _page(title: str, lines: Iterator[str]) -> str:
+def _page(title: str, lines: Iterator[str], source: str = "operator/modelyard") -> str:
     """Return a page of paragraphs and tables."""
-    return "\n".join([BANNER, f"# {title}", "", *lines]).rstrip() + "\n"
+    return "\n".join([BANNER.format(source), f"# {title}", "", *lines]).rstrip() + "\n"
 
 
 def _api() -> Iterator[str]:
