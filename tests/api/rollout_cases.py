@@ -7,12 +7,25 @@ _CHECKS = "spec.rollout.analysis.checks"
 _TEN = [{"weight": 10, "holdSeconds": 60}]
 _ERRORS = {"name": "errors", "errorRate": {}}
 _SLOW = {"name": "slow", "latency": {}}
+_GATES = "spec.rollout.gates"
+_BETTER = {"metric": "accuracy", "maxRegression": "0.002"}
 
 ACCEPTED = (
     Case("steps", deployment, {_STEPS: [*_TEN, {"pause": {}}, {"weight": 50}, {"weight": 100}]}),
     Case("checks", deployment, {_STEPS: _TEN, _CHECKS: [_ERRORS, _SLOW]}),
     Case("no steps", deployment, {_STEPS: []}),
     Case("a paused rollout", deployment, {"spec.paused": True}),
+    Case(
+        "gates",
+        deployment,
+        {
+            _GATES: [
+                {"name": "io", "signatureCompatible": {}},
+                {"name": "better", "evaluation": _BETTER},
+                {"name": "loss", "evaluation": {"metric": "log_loss", "direction": "Minimize"}},
+            ]
+        },
+    ),
 )
 
 REFUSED = (
@@ -105,5 +118,35 @@ REFUSED = (
         deployment,
         {_STEPS: _TEN, _CHECKS: [{"name": "slow", "latency": {"alpha": "0"}}]},
         (f"{_CHECKS}[0].latency", "alpha must be above 0"),
+    ),
+    Case(
+        "a gate that is two",
+        deployment,
+        {_GATES: [{"name": "io", "signatureCompatible": {}, "evaluation": _BETTER}]},
+        (f"{_GATES}[0]", "exactly one of evaluation and signatureCompatible", "two gates"),
+    ),
+    Case(
+        "a gate on what nobody measures",
+        deployment,
+        {_GATES: [{"name": "x", "evaluation": {"metric": "luck"}}]},
+        (f"{_GATES}[0].evaluation", "not measured", "accuracy"),
+    ),
+    Case(
+        "a loss that should grow",
+        deployment,
+        {_GATES: [{"name": "x", "evaluation": {"metric": "log_loss"}}]},
+        (f"{_GATES}[0].evaluation", "direction must be Minimize"),
+    ),
+    Case(
+        "a gate that asks for progress",
+        deployment,
+        {_GATES: [{"name": "x", "evaluation": {**_BETTER, "maxRegression": "-0.1"}}]},
+        (f"{_GATES}[0].evaluation", "maxRegression is negative", "0.002"),
+    ),
+    Case(
+        "two gates of one name",
+        deployment,
+        {_GATES: [{"name": "io", "signatureCompatible": {}}] * 2},
+        (f"{_GATES}[1]", "Duplicate value"),
     ),
 )

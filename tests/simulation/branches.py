@@ -17,8 +17,9 @@ from typing import Any
 import modelyard.plan
 
 FOLDER = Path(modelyard.plan.__file__).parent
-MATHEMATICS = {"statistics"}
-"""Formulas that decide nothing by themselves: they are compared with exact values elsewhere."""
+MATHEMATICS = {"statistics", "judge"}
+"""Formulas that decide nothing by themselves: compared with exact values and judged by whole
+rollouts elsewhere."""
 Place = tuple[str, str, int]
 """File, qualified name and first line of a function."""
 Way = tuple[Place, int, int]

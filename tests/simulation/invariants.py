@@ -248,15 +248,17 @@ class Invariants:
         proved = (after["metadata"]["uid"], new["revision"]) in self.proved
         require(proved, "I3: promoted what was never ready")
         verdict = self.nodes.verdicts.get(new["digest"])
-        good = verdict == "good" or (verdict == "failing" and not self._judged(before))
+        check = {"failing": "errorRate", "slow": "latency"}.get(verdict or "")
+        good = verdict == "good" or (check is not None and not self._judged(before, check))
         require(good, f"I3: promoted a version whose servers are {verdict}")
 
     @staticmethod
-    def _judged(deployment: Raw) -> bool:
-        """Tell whether the errors of the canary had to be judged before its promotion."""
+    def _judged(deployment: Raw, kind: str) -> bool:
+        """Tell whether a check had to see the canary's requests before its promotion."""
         step, analysis = role(deployment, "step"), deployment["spec"]["rollout"].get("analysis", {})
-        checked = any("errorRate" in check for check in analysis.get("checks", ()))
-        return bool(step) and not step.get("ordered") and checked
+        checked = any(kind in check for check in analysis.get("checks", ()))
+        unseen = analysis.get("onNoData") == "Pass"
+        return bool(step) and not step.get("ordered") and checked and not unseen
 
     def _create_deployment(self, _: Raw | None, after: Raw) -> None:
         revision = after["metadata"]["labels"][names.LABEL_VERSION]

@@ -105,7 +105,7 @@ class Nodes:
     steps: dict[str, int] = field(default_factory=dict)
     """Steps done, by pod uid."""
     verdicts: dict[str, str] = field(default_factory=dict)
-    """How a digest behaves when served: good, golden (wrong answers), or crash."""
+    """How a digest behaves when served: good, failing, slow, golden (wrong answers), or crash."""
     counted: dict[str, ServerCounters] = field(default_factory=dict)
     """What servers have answered, by pod uid."""
     begun: set[str] = field(default_factory=set)
@@ -352,11 +352,11 @@ class Nodes:
             self._status(pod, initContainerStatuses=[fetch])
             return
         match self.verdict(told["manifestDigest"]):
-            case "good" | "failing":
+            case "good" | "failing" | "slow":
                 if not self.kind and is_true(pod, "Ready") and self.chance(0.02):
                     self._crash(pod)
                     return
-                flaky = not self.kind and self.chance(0.15)
+                flaky = not self.kind and self.chance(0.08)
                 ready = [] if flaky else [{"type": "Ready", "status": "True"}]
                 fetched = {"name": "fetch", "state": {"terminated": {"exitCode": 0}}}
                 self._status(
@@ -392,7 +392,7 @@ class Nodes:
             draw = self.random.random()
             good = self.kind or draw < 0.7
             bad = "golden" if draw < 0.8 else "digest" if draw < 0.85 else "crash"
-            bad = bad if draw < 0.9 else "failing"
+            bad = bad if draw < 0.9 else "failing" if draw < 0.95 else "slow"
             self.verdicts[digest] = "good" if good else bad
         return self.verdicts[digest]
 
@@ -404,9 +404,10 @@ class Nodes:
         if is_true(pod, "Ready") and self._selected(pod):
             asked = 100 if self.kind else self.random.choice((0, 3, 100))
         digest = json.loads(pod["metadata"]["annotations"]["serve"])["manifestDigest"]
-        failed = asked // 3 if self.verdict(digest) == "failing" else 0
+        verdict = self.verdict(digest)
+        failed = asked // 3 if verdict == "failing" else 0
         latency = list(before.latency)
-        latency[self.random.choice((15, 16))] += asked
+        latency[self.random.choice((15, 16)) + (4 if verdict == "slow" else 0)] += asked
         self.counted[uid] = ServerCounters(
             requests=before.requests + asked,
             server_errors=before.server_errors + failed,

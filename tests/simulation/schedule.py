@@ -10,11 +10,14 @@ from itertools import accumulate
 from modelyard.api import names
 from modelyard.kube.kinds import Raw, key_of
 from tests.simulation.mishaps import Mishaps
+from tests.simulation.nodes import is_true
 from tests.simulation.settled import Settled
 from tests.simulation.twin import STORES, WATCHED
 from tests.simulation.users import Users
 
 FEWEST_STEPS, MOST_STEPS = 50, 110
+RELEASING = 0.4
+"""Share of the schedules whose users care for releases most of all."""
 PEACE_ROUNDS = 400
 QUIET_ROUNDS = 4
 SHORT_ROUND = timedelta(seconds=120)
@@ -40,16 +43,22 @@ class Schedule(Users, Mishaps, Settled):
     def __init__(self, randomness: random.Random) -> None:
         super().__init__(randomness)
         weights = self._moves()
+        self.releasing = self.random.random() < RELEASING
+        if self.releasing:
+            weights |= self._release_moves()
         self.moves, self.weights = tuple(weights), tuple(accumulate(weights.values()))
 
     def run(self) -> Outcome:
         """Run the whole schedule; an AssertionError carries what broke."""
         steps = self.random.randint(FEWEST_STEPS, MOST_STEPS)
-        if self.random.random() < 0.6:
+        if self.releasing:
+            self.history()
+            self.serve()
+        elif self.random.random() < 0.6:
             self.history()
         self.user_trains()
         self.user_deploys()
-        if self.random.random() < 0.5:
+        if self.releasing or self.random.random() < 0.5:
             self.release()
         for _ in range(steps):
             self.step()
@@ -59,13 +68,22 @@ class Schedule(Users, Mishaps, Settled):
             steps, self.faults, len(self.twin.plans), self.twin.client.writes, tuple(self.trace)
         )
 
+    def serve(self) -> None:
+        """Deploy a version that is there and good."""
+        for _ in range(2):
+            self.bustle()
+        raw = self.pick([raw for raw in self.api.all("ModelVersion") if is_true(raw, "Verified")])
+        if raw is not None:
+            self.nodes.verdicts[raw["spec"]["artifact"]["manifestDigest"]] = "good"
+            self.deploy("web", raw["metadata"]["name"])
+
     def release(self) -> None:
         """Let a deployment serve undisturbed, then name another version: a rollout begins."""
         for _ in range(8):
             self.bustle()
             self.time += timedelta(seconds=5)
         self.user_releases_version()
-        for _ in range(self.random.randint(2, 10)):
+        for _ in range(self.random.choice((2, 5, 10, 40))):
             self.bustle()
             self.time += timedelta(seconds=self.random.choice((2, 12, 40)))
 
@@ -118,7 +136,22 @@ class Schedule(Users, Mishaps, Settled):
             self.fault_foreign: 2,
         }
 
+    def _release_moves(self) -> dict[Callable[[], None], int]:
+        return {
+            self.look: 90,
+            self.user_orders: 8,
+            self.user_goes_back: 8,
+            self.user_releases_version: 8,
+            self.user_deletes: 1,
+            self.user_wavers: 0,
+        }
+
     # ordinary life
+
+    def look(self) -> None:
+        """Let everybody work, and long enough pass for the judge to look again."""
+        self.bustle()
+        self.time += timedelta(seconds=12)
 
     def reconcile(self) -> None:
         self.twin.wake()

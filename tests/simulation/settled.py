@@ -63,8 +63,10 @@ class Settled(World):
         if target is not None and unreadable(target):
             target = None
         blocked = (raw["status"].get("blockedVersion") or "").startswith(f"{name}/")
+        gated = condition(raw, "GatesPassed")["status"] == "False"
+        require(not gated or raw["spec"]["rollout"].get("gates"), "no gates, and yet they failed")
         require(not role(raw, "canary"), f"{key_of(raw)} still has a canary")
-        if target is not None and not blocked and self._servable(target):
+        if target is not None and not blocked and not gated and self._servable(target):
             require(stable.get("modelVersionName") == name, f"{key_of(raw)} does not serve {name}")
         if target is None:
             reason = condition(raw, "Accepted")["reason"]

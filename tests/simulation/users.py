@@ -26,6 +26,10 @@ STEPS = [{"weight": 10, "holdSeconds": 30}, {"weight": 50, "holdSeconds": 60}]
 PAUSED = [{"weight": 25}, {"pause": {}}, {"weight": 100}]
 ERRORS = {"name": "errors", "errorRate": {"minSamples": 100, "alpha": "0.1"}}
 LATENCY = {"name": "latency", "latency": {"minSamples": 100}}
+GATES = [
+    {"name": "io", "signatureCompatible": {}},
+    {"name": "better", "evaluation": {"metric": "accuracy", "maxRegression": "0.01"}},
+]
 ROLLOUTS: tuple[dict[str, Any], ...] = (
     {},
     {"warmStableSeconds": 0},
@@ -34,10 +38,28 @@ ROLLOUTS: tuple[dict[str, Any], ...] = (
     {"steps": STEPS, "analysis": {"checks": [ERRORS, LATENCY]}, "progressDeadlineSeconds": 600},
     {"steps": STEPS, "analysis": {"checks": [LATENCY], "onNoData": "Pass"}},
     {"steps": STEPS, "analysis": {"checks": [ERRORS], "onNoData": "Fail"}},
+    {"gates": GATES, "warmStableSeconds": 0},
+    {"gates": GATES[1:], "steps": STEPS},
     {"steps": PAUSED, "warmStableSeconds": 60},
     {"steps": [{"pause": {}}, {"weight": 50}, {"pause": {}}]},
     {"steps": [*STEPS, {"weight": 100, "holdSeconds": 30}], "analysis": {"checks": [ERRORS]}},
 )
+IMAGE = {"name": "image", "dtype": "float32", "shape": [-1, 8, 8, 1]}
+LABEL = {"name": "label", "dtype": "int64", "shape": [-1]}
+
+
+def _signature(name: str = "serving_default", **changes: Any) -> dict[str, Any]:
+    return {"name": name, "inputs": [IMAGE], "outputs": [IMAGE], **changes}
+
+
+SIGNATURES = (
+    [_signature(), _signature("embed")],
+    [_signature(inputs=[IMAGE, LABEL])],
+    [_signature(outputs=[LABEL])],
+    [_signature(inputs=[{**IMAGE, "shape": [8, 8, 8, 1]}])],
+    [_signature(method="tensorflow/serving/regress")],
+)
+OTHER_DATA = [{"name": "eval", "uri": "s3://b/e.npz", "digest": DIGEST, "rows": 9}]
 VERBS = ("promote", "promote", "promote-full", "abort", "retry", "undo", "destroy", "")
 
 
@@ -70,7 +92,16 @@ class Users(World):
             self._strange_version()
 
     def _past_manifest(self) -> dict[str, Any]:
-        return self.random.choice(({}, {}, {}, {"goldenSet": None}, {"metrics": []}))
+        """Return what sets a version apart from the usual one; often nothing."""
+        usual = make_manifest(self.random.choice(("0.97", "0.95"))).dump()
+        changes = (
+            {"goldenSet": None},
+            {"metrics": []},
+            {"lineage": {**usual["lineage"], "datasets": OTHER_DATA}},
+            {"signatures": self.random.choice(SIGNATURES)},
+            {"signatures": self.random.choice(SIGNATURES)},
+        )
+        return {"metrics": usual["metrics"], **self.random.choice(({}, {}, {}, {}, *changes))}
 
     def _strange_version(self) -> None:
         """Create a version that stands for nothing, or that nobody can understand."""
@@ -124,11 +155,15 @@ class Users(World):
     def user_deploys(self) -> None:
         name = self.random.choice(("web", "app"))
         if Key("ModelDeployment", NAMESPACE, name) not in self.api.objects:
-            spec = {
-                "replicas": self.random.choice((1, 1, 2)),
-                "rollout": self.random.choice(ROLLOUTS),
-            }
-            self.api.create("user", deployment(name, self._some_version(), **spec))
+            self.deploy(name, self._some_version())
+
+    def deploy(self, name: str, version: str) -> None:
+        """Create a deployment of a version."""
+        spec = {
+            "replicas": self.random.choice((1, 1, 2)),
+            "rollout": self.random.choice(ROLLOUTS),
+        }
+        self.api.create("user", deployment(name, version, **spec))
 
     def _some_version(self) -> str:
         made = [raw["metadata"]["name"] for raw in self.api.all("ModelVersion")]

@@ -15,3 +15,8 @@ class Rule:
 
     computed: str = ""
     """CEL expression for a message that quotes values; `message` stands in if it fails."""
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Return names as a CEL list."""
+    return "[" + ", ".join(f"'{name}'" for name in names) + "]"

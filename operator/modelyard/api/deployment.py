@@ -27,6 +27,7 @@ from modelyard.api.rollout import (
     RolloutSpec,
     StepStatus,
 )
+from modelyard.api.rollout_gates import ReleaseGateResult
 from modelyard.api.version import GoldenSet
 
 
@@ -167,6 +168,9 @@ class ModelDeploymentStatus(Observed):
 
     step: StepStatus | None = None
     """Where the rollout is; absent while the new version loads."""
+
+    gates: Annotated[tuple[ReleaseGateResult, ...], Field(max_length=16)] = ()
+    """What the gates say of the version that the spec names."""
 
     analysis: Annotated[tuple[CheckStatus, ...], Field(max_length=8)] = ()
     """What the checks say, of the present rollout or of the last one."""

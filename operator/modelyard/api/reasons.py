@@ -23,6 +23,7 @@ class ConditionType(StrEnum):
     ANALYSIS_HEALTHY = "AnalysisHealthy"
     PAUSED = "Paused"
     ROLLED_BACK = "RolledBack"
+    GATES_PASSED = "GatesPassed"
 
 
 class Reason(StrEnum):
@@ -75,6 +76,7 @@ class Reason(StrEnum):
 
     VERSION_NOT_FOUND = "VersionNotFound"
     VERSION_NOT_READY = "VersionNotReady"
+    OTHER_MODEL = "OtherModel"
     LOADING = "Loading"
     LOADED = "Loaded"
     LOAD_FAILED = "LoadFailed"

@@ -14,6 +14,7 @@ from modelyard.api.meta import (
     ShortText,
     Timestamp,
 )
+from modelyard.api.rollout_gates import ReleaseGate
 
 
 class Pause(Model):
@@ -98,6 +99,10 @@ class Analysis(Model):
 
 class RolloutSpec(Model):
     """How a new version takes over from the stable one."""
+
+    gates: Annotated[tuple[ReleaseGate, ...], Field(max_length=16)] = ()
+    """What the new version must have shown, against the stable one, before it is brought up; a
+    version that served before passes."""
 
     steps: Annotated[tuple[RolloutStep, ...], Field(max_length=32)] = ()
     """Steps to 100 percent; none moves all traffic as soon as the new version is proved ready."""

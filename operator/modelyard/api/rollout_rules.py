@@ -1,10 +1,33 @@
 """CEL rules of a rollout: steps that rise, checks that compare something."""
 
-from modelyard.api.cel import Rule
+from modelyard.api.cel import Rule, listed
+from modelyard.api.measures import LOSSES, METRICS
 
 _WEIGHTS = "self.filter(s, has(s.weight)).map(s, s.weight)"
 
 ROLLOUT_RULES = (
+    Rule(
+        "spec.rollout.gates[]",
+        "has(self.evaluation) != has(self.signatureCompatible)",
+        "spec.rollout.gates[] must have exactly one of evaluation and signatureCompatible: make two"
+        " gates of it",
+    ),
+    Rule(
+        "spec.rollout.gates[].evaluation",
+        f"self.metric in {listed(METRICS)}",
+        "spec.rollout.gates[].evaluation.metric is not measured: use one of " + ", ".join(METRICS),
+    ),
+    Rule(
+        "spec.rollout.gates[].evaluation",
+        f"!(self.metric in {listed(LOSSES)}) || self.direction == 'Minimize'",
+        "spec.rollout.gates[].evaluation.direction must be Minimize for a loss: less is better",
+    ),
+    Rule(
+        "spec.rollout.gates[].evaluation",
+        "double(self.maxRegression) >= 0.0",
+        "spec.rollout.gates[].evaluation.maxRegression is negative, which asks for progress: use 0"
+        " or more, for instance 0.002",
+    ),
     Rule(
         "spec.rollout.steps[]",
         "has(self.weight) != has(self.pause)",

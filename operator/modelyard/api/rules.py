@@ -8,21 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from modelyard.api.cel import Rule
+from modelyard.api.cel import Rule, listed
 from modelyard.api.deployment import ModelDeployment
+from modelyard.api.measures import LOSSES, METRICS, SCORES
 from modelyard.api.meta import Observed
 from modelyard.api.rollout_rules import ROLLOUT_RULES
 from modelyard.api.training import ModelTraining
 from modelyard.api.version import ModelVersion
-
-SCORES = ("accuracy", "precision", "recall", "f1", "roc_auc")
-"""Metrics of a classification between 0 and 1, more is better; averages over classes are macro."""
-
-LOSSES = ("log_loss", "loss")
-"""Metrics of a classification from 0 upwards, less is better."""
-
-METRICS = SCORES + LOSSES
-"""Every metric that a trainer reports for a classification."""
 
 MAX_TRAINING_NAME = 52
 MAX_DEPLOYMENT_NAME = 40
@@ -39,6 +31,8 @@ LIST_KEYS: Mapping[str, tuple[str, ...]] = {
     "GateResult": ("name",),
     "HistoryEntry": ("number",),
     "MetricValue": ("name",),
+    "ReleaseGate": ("name",),
+    "ReleaseGateResult": ("name",),
     "Signature": ("name",),
     "TensorSpec": ("name",),
 }
@@ -73,11 +67,6 @@ class Kind:
     def name(self) -> str:
         """Kind as manifests write it."""
         return self.model.__name__
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    """Return names as a CEL list."""
-    return "[" + ", ".join(f"'{name}'" for name in names) + "]"
 
 
 _AGE = Column("Age", ".metadata.creationTimestamp", "When the object was created.", "date")
@@ -162,29 +151,29 @@ _TRAINING_RULES = (
     ),
     Rule(
         "spec.evaluation.primaryMetric",
-        f"self.name in {_listed(METRICS)}",
+        f"self.name in {listed(METRICS)}",
         "spec.evaluation.primaryMetric.name is not measured for this task: use one of "
         + ", ".join(METRICS),
     ),
     Rule(
         "spec.evaluation.primaryMetric",
-        f"!(self.name in {_listed(LOSSES)}) || self.direction == 'Minimize'",
+        f"!(self.name in {listed(LOSSES)}) || self.direction == 'Minimize'",
         "spec.evaluation.primaryMetric.direction must be Minimize for a loss: less is better",
     ),
     Rule(
         "spec.evaluation.gates[]",
-        f"self.metric in {_listed(METRICS)}",
+        f"self.metric in {listed(METRICS)}",
         "spec.evaluation.gates[].metric is not measured for this task: use one of "
         + ", ".join(METRICS),
     ),
     Rule(
         "spec.evaluation.gates[]",
-        f"!(self.metric in {_listed(LOSSES)}) || self.operator == 'LessThanOrEqual'",
+        f"!(self.metric in {listed(LOSSES)}) || self.operator == 'LessThanOrEqual'",
         "spec.evaluation.gates[].operator must be LessThanOrEqual for a loss: less is better",
     ),
     Rule(
         "spec.evaluation.gates[]",
-        f"!(self.metric in {_listed(SCORES)})"
+        f"!(self.metric in {listed(SCORES)})"
         " || (double(self.value) >= 0.0 && double(self.value) <= 1.0)",
         "spec.evaluation.gates[].value must lie between 0 and 1 for this metric: write 0.95, not"
         " 95",

@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 from modelyard.api.config import OperatorConfig
 from modelyard.api.manifest import Manifest
+from modelyard.api.measures import METRICS
 from modelyard.api.names import API_VERSION
-from modelyard.api.rules import KINDS, METRICS, Column, Kind
+from modelyard.api.rules import KINDS, Column, Kind
 from modelyard.api.run import ExitCode, ProgressReport, RunConfig, RunResult
 from modelyard.api.serve import ServeConfig
 from modelyard.codegen.schema import Schema, plain_schema

@@ -100,10 +100,12 @@ class Observer:
         uid = deployment.metadata.uid
         pods = self._pods(uid)
         target = self._version(key.namespace, deployment.spec.model_version_name)
+        stable = deployment.status.stable
         return DeploymentObserved(
             images=self.config.images,
             stores=self.config.stores,
             target=target,
+            serving=self._version(key.namespace, stable.model_version_name) if stable else None,
             workloads=tuple(map(workload_view, self._owned(uid, DEPLOYMENT.name))),
             services=tuple(map(service_view, self._owned(uid, SERVICE.name))),
             pods=pods,

@@ -37,6 +37,7 @@ TYPES: Mapping[str, tuple[ConditionType, ...]] = {
     "ModelDeployment": (
         ConditionType.ACCEPTED,
         ConditionType.PROGRESSING,
+        ConditionType.GATES_PASSED,
         ConditionType.MODEL_LOADED,
         ConditionType.PAUSED,
         ConditionType.ROLLED_BACK,

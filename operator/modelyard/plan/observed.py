@@ -210,6 +210,8 @@ class DeploymentObserved:
     """All stores that the operator knows."""
     target: ModelVersion | None = None
     """The ModelVersion that the spec names, or None if there is none."""
+    serving: ModelVersion | None = None
+    """The ModelVersion of the recorded stable role, or None if there is none."""
     workloads: tuple[WorkloadView, ...] = ()
     services: tuple[ServiceView, ...] = ()
     pods: tuple[PodView, ...] = ()

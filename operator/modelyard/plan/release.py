@@ -13,6 +13,7 @@ from modelyard.plan.conditions import bounded, no, unknown, yes
 from modelyard.plan.core import Refusal
 from modelyard.plan.draft import Draft
 from modelyard.plan.endings import Failure, failed, promoted, superseded
+from modelyard.plan.gating import exempt, judge_release, refused_by
 from modelyard.plan.observed import DeploymentObserved
 from modelyard.plan.revision import block_of
 from modelyard.plan.rollout import Broken, Proved, judge_canary
@@ -58,7 +59,7 @@ def _ordered(here: Situation, draft: DeploymentDraft, command: Command) -> Deplo
             failure = Failure(Reason.ABORTED, text, command.by or SOMEBODY)
             draft = failed(here.deployment, draft, canary, failure)
         case Verb.PROMOTE if step is not None:
-            draft = _entered(here, draft, min(step.index + 1, step.of - 1))
+            draft = _entered(here, draft, step.index + 1)
         case Verb.PROMOTE_FULL if step is not None:
             time = timestamp(draft.now)
             draft = draft.set(step=steps.last_by_order(here.deployment, step, time))
@@ -105,21 +106,47 @@ def _at_rest(here: Situation, draft: DeploymentDraft) -> DeploymentDraft:
         return _held(draft, here.refusal)
     if status.stable is not None and status.stable.revision == wanted.revision:
         text = f"{wanted.model_version_name} (revision {wanted.revision}) serves."
+        if not draft.holds(ConditionType.GATES_PASSED):
+            draft = draft.set(gates=())
         return draft.set(message=None).judge(
             no(ConditionType.PROGRESSING, Reason.PROMOTED, text),
+            yes(ConditionType.GATES_PASSED, Reason.GATES_PASSED, text),
             yes(ConditionType.MODEL_LOADED, Reason.LOADED, text),
         )
     if here.refusal or status.blocked_version == block_of(wanted):
         return _held(draft, here.refusal)
-    return _begun(here, draft, wanted)
+    gated = _gated(here, draft, wanted)
+    return _begun(here, gated, wanted) if gated.holds(ConditionType.GATES_PASSED) else gated
+
+
+def _gated(here: Situation, draft: DeploymentDraft, wanted: ServedVersion) -> DeploymentDraft:
+    """Judge the gates; a version that they refuse gets no pod."""
+    kind, gates = ConditionType.GATES_PASSED, here.deployment.spec.rollout.gates
+    free = exempt(draft.status, wanted) if gates else "There are no gates."
+    if free:
+        return draft.set(gates=()).judge(yes(kind, Reason.GATES_PASSED, free))
+    serving, target = here.observed.serving, here.observed.target
+    if serving is None or target is None:
+        text = "The ModelVersion that serves cannot be read: the gates have nothing to compare."
+        return draft.judge(unknown(kind, Reason.VERSION_NOT_FOUND, text))
+    results = judge_release(gates, serving, target)
+    draft, refusal = draft.set(gates=results), refused_by(results)
+    if not refusal:
+        return draft.judge(yes(kind, Reason.GATES_PASSED, "All gates passed."))
+    text = f"{wanted.model_version_name} is refused: {refusal}."
+    return draft.set(message=bounded(text)).judge(
+        no(kind, Reason.GATES_FAILED, text),
+        no(ConditionType.PROGRESSING, Reason.GATES_FAILED, text),
+    )
 
 
 def _held(draft: DeploymentDraft, refusal: Refusal | None) -> DeploymentDraft:
     """Wait for the user: the reason stands in Accepted, or in what blocked the version."""
     if refusal is None:
         return draft
-    return draft.judge(
+    return draft.set(gates=()).judge(
         no(ConditionType.PROGRESSING, refusal.reason, refusal.message),
+        unknown(ConditionType.GATES_PASSED, refusal.reason, refusal.message),
         unknown(ConditionType.MODEL_LOADED, refusal.reason, refusal.message),
     )
 
@@ -190,7 +217,7 @@ def _stepped(
     match decision:
         case steps.Fail(reason, message):
             return failed(here.deployment, draft, canary, Failure(reason, message))
-        case steps.Next() if step.index + 1 < step.of:
+        case steps.Next() if not steps.is_last(here.deployment, step):
             return _entered(here, draft, step.index + 1)
         case steps.Next():
             return promoted(here.deployment, draft, canary)

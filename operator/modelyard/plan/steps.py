@@ -63,8 +63,12 @@ def plan_of(deployment: ModelDeployment) -> tuple[RolloutStep, ...]:
 def entered(
     deployment: ModelDeployment, index: int, before: StepStatus | None, time: str
 ) -> StepStatus:
-    """Return the record of a step that begins; a pause keeps the weight it finds."""
+    """Return the record of a step that begins; a pause keeps the weight it finds.
+
+    An index beyond the last step, which an edit of the spec may have moved, means the last one.
+    """
     steps = plan_of(deployment)
+    index = min(index, len(steps) - 1)
     weight = steps[index].weight or (before.weight if before else 0)
     return StepStatus(
         index=index,
@@ -74,6 +78,11 @@ def entered(
         restarts=before.restarts if before else 0,
         since=time,
     )
+
+
+def is_last(deployment: ModelDeployment, step: StepStatus) -> bool:
+    """Tell whether only the promotion can follow, by the steps that the spec has now."""
+    return step.index + 1 >= len(plan_of(deployment)) and step.weight == ALL_WEIGHT
 
 
 def last_by_order(deployment: ModelDeployment, before: StepStatus | None, time: str) -> StepStatus:

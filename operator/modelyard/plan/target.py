@@ -31,6 +31,13 @@ def target_refusal(deployment: ModelDeployment, observed: DeploymentObserved) ->
     if not _ready(target):
         text = f"ModelVersion {name} is {target.status.phase}: see its conditions."
         return Refusal(Reason.VERSION_NOT_READY, text)
+    stable = deployment.status.stable
+    if stable is not None and stable.model_name != target.spec.model_name:
+        text = (
+            f"ModelVersion {name} is of model {target.spec.model_name}, and clients ask for"
+            f" {stable.model_name}: serve it by a ModelDeployment of its own."
+        )
+        return Refusal(Reason.OTHER_MODEL, text)
     store_name = target.spec.artifact.store_name
     if observed.store(store_name) is None:
         return Refusal(Reason.STORE_NOT_FOUND, store_missing(store_name))

@@ -55,18 +55,6 @@ def canary_pods(replicas: int, weight: int) -> int:
     return max(1, round(replicas * weight / (ALL_WEIGHT - weight)))
 
 
-def given_weight(replicas: int, weight: int) -> int:
-    """Return the percentage that a canary really gets.
-
-    >>> [given_weight(1, weight) for weight in (5, 50, 90, 100)], given_weight(9, 10)
-    ([50, 50, 50, 100], 10)
-    """
-    if weight in (0, ALL_WEIGHT):
-        return weight
-    canary = canary_pods(replicas, weight)
-    return round(ALL_WEIGHT * canary / (max(1, replicas) + canary))
-
-
 def selection(deployment: ModelDeployment, observed: DeploymentObserved) -> str:
     """Return what the public Service selects: a revision, every revision, or nothing yet."""
     name = deployment.metadata.name

@@ -147,9 +147,10 @@ def test_lists_of_named_objects_merge_by_key():
 
 
 def test_every_list_key_belongs_to_a_model():
-    from modelyard.api import meta, rollout, training, version
+    from modelyard.api import meta, rollout, rollout_gates, training, version
 
-    models = {**vars(meta), **vars(training), **vars(version), **vars(rollout)}
+    modules = (meta, training, version, rollout, rollout_gates)
+    models = {name: value for module in modules for name, value in vars(module).items()}
     for name, keys in LIST_KEYS.items():
         fields = plain_schema(models[name])["properties"]
         assert set(keys) <= set(fields)

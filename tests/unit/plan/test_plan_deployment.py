@@ -478,6 +478,7 @@ def test_the_conditions_of_a_deployment_are_all_there_from_the_start():
     assert {c.type for c in deployment.status.conditions} == {
         "Accepted",
         "Progressing",
+        "GatesPassed",
         "ModelLoaded",
         "Paused",
         "RolledBack",

@@ -6,6 +6,7 @@ import pytest
 
 from modelyard.api import names
 from modelyard.api.deployment import ServerSpec
+from modelyard.api.rollout_gates import ReleaseGate
 from modelyard.api.serve import ServerCounters
 from modelyard.plan.core import Apply, Delete
 from modelyard.plan.deployment import plan_deployment
@@ -29,7 +30,14 @@ SERVER = ServerSpec()
 REV = revision_of(DIGEST, SERVER)
 NEXT = revision_of(OTHER_DIGEST, SERVER)
 DIGESTS = {REV: DIGEST, NEXT: OTHER_DIGEST}
-VERSIONS = {"digits-v3": make_version(), "digits-v4": make_version(4, OTHER_DIGEST)}
+VERSIONS = {
+    "digits-v3": make_version(),
+    "digits-v4": make_version(4, OTHER_DIGEST),
+    "cats-v4": make_version(4, OTHER_DIGEST, {"name": "cats-v4"}),
+}
+VERSIONS["cats-v4"] = VERSIONS["cats-v4"].model_copy(
+    update={"spec": VERSIONS["cats-v4"].spec.model_copy(update={"model_name": "cats"})}
+)
 STABLE = {
     "modelVersionName": "digits-v3",
     "modelName": "digits",
@@ -69,6 +77,7 @@ class Yard:
         self.selected = REV
         self.counters = {}
         self.restarts = {}
+        self.readable = True
         self.selections = []
         self.most = 0
         """Most revisions that had pods at once."""
@@ -118,6 +127,7 @@ class Yard:
         own = [ServiceView(names.serving_name("digits", r), f"s-{r}", r) for r in self.replicas]
         return deployment_observed(
             target=VERSIONS[self.deployment.spec.model_version_name],
+            serving=VERSIONS[self.status.stable.model_version_name] if self.readable else None,
             workloads=tuple(
                 make_workload(revision, count, replicas=count)
                 for revision, count in self.replicas.items()
@@ -416,3 +426,61 @@ def test_the_history_is_bounded():
     for name in ("digits-v3", "digits-v4", "digits-v3"):
         yard.edit(model_version_name=name)
     assert [entry.number for entry in yard.status.history] == [4, 3]
+
+
+RECALL = {"name": "recall", "evaluation": {"metric": "recall"}}
+SAME_IO = {"name": "io", "signatureCompatible": {}}
+
+
+def test_a_version_that_a_gate_refuses_gets_no_pod():
+    yard = Yard([], rollout={"gates": [SAME_IO, RECALL]}).go()
+    assert (yard.status.canary, yard.status.blocked_version, yard.most) == (None, None, 0)
+    assert [gate.verdict for gate in yard.status.gates] == ["Passed", "Failed"]
+    for kind in ("GatesPassed", "Progressing"):
+        assert yard.condition(kind) == "False/GatesFailed"
+    assert "digits-v4 is refused: gate recall: digits-v3 has no recall on eval" in (
+        yard.status.message
+    )
+
+
+def test_gates_that_pass_let_the_rollout_begin():
+    yard = Yard(TEN_FIFTY, rollout={"gates": [SAME_IO]}).go()
+    assert yard.status.canary.revision == NEXT
+    assert yard.condition("GatesPassed") == "True/GatesPassed"
+
+
+def test_gates_wait_for_the_version_that_serves():
+    yard = Yard([], rollout={"gates": [SAME_IO]})
+    yard.readable = False
+    yard.go()
+    assert yard.status.canary is None
+    assert yard.condition("GatesPassed") == "Unknown/VersionNotFound"
+
+
+def test_what_served_before_is_not_gated():
+    yard = Yard([], rollout={"warmStableSeconds": 0}).go()
+    yard.edit(model_version_name="digits-v3")
+    rollout = yard.deployment.spec.rollout
+    gate = ReleaseGate.model_validate(RECALL)
+    yard.edit(rollout=rollout.model_copy(update={"gates": (gate,)}))
+    yard.edit(model_version_name="digits-v4")
+    assert yard.status.stable.revision == NEXT
+
+
+def test_a_version_of_another_model_is_refused():
+    yard = Yard([]).edit(model_version_name="cats-v4")
+    assert yard.condition("Accepted") == "False/OtherModel"
+    assert yard.status.canary is None
+
+
+@pytest.mark.parametrize("order", [None, "promote"])
+def test_steps_that_are_taken_away_mid_flight_still_end_with_all_of_the_traffic(order):
+    yard = Yard([*TEN_FIFTY, {"weight": 60, "holdSeconds": 10}]).go()
+    yard.go(30)
+    rollout = yard.deployment.spec.rollout
+    yard.edit(rollout=rollout.model_copy(update={"steps": (), "warm_stable_seconds": 0}))
+    if order:
+        yard.order(order)
+    yard.go(30)
+    assert yard.status.stable.revision == NEXT
+    assert yard.selections == [EVERY, NEXT]
