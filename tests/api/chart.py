@@ -23,6 +23,10 @@ COLLECTIONS = {
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
 }
+POLICIES = {
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
+}
 TOKEN_SECONDS = 7200
 
 
@@ -56,6 +60,14 @@ def identity_objects(namespace: str, without: str = "") -> list[dict[str, Any]]:
         elif made.get("roleRef", {}).get("name") == ROLE:
             made["roleRef"]["name"] += suffix
     return objects
+
+
+def install_policies(cluster: Cluster) -> None:
+    """Create the chart's admission policies; they hold for every namespace, a moment later."""
+    for made in yaml.safe_load_all(_rendered()):
+        if made and made["kind"] in POLICIES:
+            root = "/apis/admissionregistration.k8s.io/v1"
+            cluster.call("POST", f"{root}/{POLICIES[made['kind']]}", made)
 
 
 def _less(rules: list[dict[str, Any]], without: str) -> Iterator[dict[str, Any]]:

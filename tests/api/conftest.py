@@ -10,7 +10,7 @@ from kubernetes import config
 
 from localcluster.envtest import EnvTest
 from tests.api.artifacts import model_folder
-from tests.api.chart import install_identity, kubeconfig
+from tests.api.chart import install_identity, install_policies, kubeconfig
 from tests.api.journey import Golden, Journey
 from tests.api.operators import Cluster, Operator, install_crds
 from tests.api.stage import Workshop
@@ -30,7 +30,7 @@ def audit_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cluster(audit_folder: Path) -> Iterator[Cluster]:
-    """An API server with the CRDs of this checkout."""
+    """An API server with the CRDs and the admission policies of this checkout."""
     flags = (ADMISSION, *audit_flags(audit_folder))
     with (
         EnvTest(api_server_flags=flags) as server,
@@ -38,6 +38,7 @@ def cluster(audit_folder: Path) -> Iterator[Cluster]:
     ):
         found = Cluster(server, connection)
         install_crds(found)
+        install_policies(found)
         yield found
 
 

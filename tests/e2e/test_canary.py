@@ -39,8 +39,12 @@ def _patch(yard, **spec):
     yard.kubectl("patch", "mdep", "bird", "--type=merge", f"--patch={patch}")
 
 
+def _myself(yard):
+    return yard.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
+
+
 def _order(yard, verb, nonce):
-    orders = {"command": verb, "command-nonce": nonce, "command-by": "ana"}
+    orders = {"command": verb, "command-nonce": nonce, "command-by": _myself(yard)}
     pairs = [f"modelyard.dev/{name}={value}" for name, value in orders.items()]
     yard.kubectl("annotate", "mdep", "bird", "--overwrite", *pairs)
 
@@ -94,7 +98,7 @@ def test_a_pause_waits_for_an_order_and_an_abort_ends_a_rollout(yard, versions):
     assert waiting["status"]["step"]["waitingFor"] == "Promote"
     _order(yard, "abort", "first")
     aborted = yard.wait("mdep", "bird", "RolledBack", reason="Aborted", seconds=60)
-    assert aborted["status"]["history"][0]["by"] == "ana"
+    assert aborted["status"]["history"][0]["by"] == _myself(yard)
     assert aborted["status"]["stable"]["modelVersionName"] == one
     _order(yard, "retry", "second")
     yard.wait("mdep", "bird", "Paused", seconds=180)

@@ -100,6 +100,14 @@ class Rbac(Model):
     """Whether the roles view, edit and admin include the three kinds."""
 
 
+class AdmissionPolicy(Model):
+    """Whether orders about rollouts are proven."""
+
+    enabled: bool = True
+    """Whether an order must come under its author's own name, and from somebody who has the verb
+    `promote` or `abort` on modeldeployments."""
+
+
 class ServiceAccount(Model):
     """The operator's identity."""
 
@@ -170,6 +178,9 @@ class Values(Model):
 
     rbac: Rbac = Rbac()
     """Rights."""
+
+    admission_policy: AdmissionPolicy = AdmissionPolicy()
+    """Whether orders about rollouts are proven."""
 
     service_account: ServiceAccount = ServiceAccount()
     """The operator's identity."""
