@@ -9,7 +9,8 @@ from typing import Any
 from rich.text import Text
 
 from modelyard.api.gates import OVERALL
-from modelyard.api.measures import LOSSES, MODEL_VERSION, TRAINING
+from modelyard.api.measures import LOSSES
+from modelyard.api.rules import MODEL_VERSION, TRAINING
 from modelyard.api.version import ModelVersion
 from modelyard_cli import kinds, screen
 from modelyard_cli.connection import Api, Raw, Refusal
