@@ -80,6 +80,7 @@ class Reason(StrEnum):
     LOADING = "Loading"
     LOADED = "Loaded"
     LOAD_FAILED = "LoadFailed"
+    OUT_OF_MEMORY = "OutOfMemory"
     LOAD_DEADLINE_EXCEEDED = "LoadDeadlineExceeded"
     GOLDEN_MISMATCH = "GoldenMismatch"
     ROLLING_OUT = "RollingOut"

@@ -50,7 +50,7 @@ def judge_canary(
 ) -> Outcome:
     """Judge a canary that is `age` seconds old."""
     pods = pods_of(canary, observed)
-    broken = _refuted(canary, pods, observed) or _crashing(pods)
+    broken = _refuted(canary, pods, observed) or _crashing(canary, pods)
     if broken:
         return broken
     if _proved(deployment, canary, observed):
@@ -99,12 +99,28 @@ def _refuted(
     return None
 
 
-def _crashing(pods: tuple[PodView, ...]) -> Broken | None:
+def _crashing(canary: ServedVersion, pods: tuple[PodView, ...]) -> Broken | None:
     for pod in pods:
         server = pod.container(SERVER)
         if server is not None and server.restarts >= MAX_RESTARTS:
+            if short_of_memory(server):
+                return Broken(Reason.OUT_OF_MEMORY, memory_text(canary, pod))
             return Broken(Reason.LOAD_FAILED, _crashed(pod, server))
     return None
+
+
+def short_of_memory(server: ContainerView) -> bool:
+    """Tell whether the kernel ended a server that wanted more than its limit."""
+    return server.termination_reason == "OOMKilled"
+
+
+def memory_text(canary: ServedVersion, pod: PodView) -> str:
+    """Say that a server needs more memory, and where to give it."""
+    limit = canary.server.resources.limits.memory or "what its node has left"
+    return (
+        f"The server of pod {pod.name} was killed because it needs more memory than {limit}: raise "
+        "spec.server.resources.limits.memory"
+    )
 
 
 def _crashed(pod: PodView, server: ContainerView) -> str:
@@ -143,6 +159,7 @@ def _obstacle(canary: ServedVersion, observed: DeploymentObserved) -> str:
             return f"Pod {pod.name} could not fetch the artifact: {fetch.termination_message}"
         server = pod.container(SERVER)
         if server is not None and server.exit_code:
-            return _crashed(pod, server)
+            short = short_of_memory(server)
+            return memory_text(canary, pod) if short else _crashed(pod, server)
     waiting = (fact.message for fact in facts_of(canary, observed) if fact.golden == "Pending")
     return next((message for message in waiting if message), "")

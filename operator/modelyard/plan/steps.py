@@ -14,7 +14,7 @@ from modelyard.api.reasons import Reason
 from modelyard.api.rollout import OnNoData, RolloutStep, StepStatus
 from modelyard.plan.clock import seconds_since
 from modelyard.plan.observed import DeploymentObserved
-from modelyard.plan.rollout import pods_of, workload_of
+from modelyard.plan.rollout import memory_text, pods_of, short_of_memory, workload_of
 from modelyard.plan.traffic import ALL_WEIGHT, selection, split
 
 FOR_A_PERSON = ("Resume", "Promote")
@@ -211,6 +211,9 @@ def _crashed(
         ((pod, server) for pod, server in servers if server is not None),
         key=lambda found: found[1].restarts,
     )
+    if short_of_memory(server):
+        text = memory_text(canary, pod)
+        return Fail(Reason.OUT_OF_MEMORY, f"{text}. The requests it had are lost.")
     cause = server.termination_reason or "no reason given"
     text = f"The server of pod {pod.name} crashed (exit code {server.exit_code}: {cause})"
     return Fail(Reason.CANARY_CRASHED, f"{text}, and lost the requests it had.")

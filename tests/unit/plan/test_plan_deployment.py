@@ -223,16 +223,24 @@ def test_without_golden_predictions_readiness_and_digest_prove():
     assert step(deployment, **world)[0].status.stable.revision == NEXT
 
 
-def crashing(restarts=3):
-    return make_trainer(
-        name="server", restarts=restarts, exit_code=139, termination_message="segfault"
-    )
+def crashing(restarts=3, **changes):
+    given = {"exit_code": 139, "termination_message": "segfault", **changes}
+    return make_trainer(name="server", restarts=restarts, **given)
+
+
+OVERFED = crashing(exit_code=137, termination_reason="OOMKilled")
 
 
 REFUTED = [
     ({"sentinels": (sentinel(NEXT, DIGEST),)}, NOW, "DigestMismatch", DIGEST),
     ({"sentinels": (sentinel(NEXT, OTHER_DIGEST, "Failed"),)}, NOW, "GoldenMismatch", "golden"),
     ({"pods": (serving_pod(NEXT, crashing(), ready=False),)}, NOW, "LoadFailed", "segfault"),
+    (
+        {"pods": (serving_pod(NEXT, OVERFED, ready=False),)},
+        NOW,
+        "OutOfMemory",
+        "raise spec.server.resources.limits.memory",
+    ),
     ({"pods": (), "sentinels": ()}, later(901), "LoadDeadlineExceeded", "900 s"),
     (
         {"pods": (serving_pod(NEXT, ready=False, unschedulable="0/1 nodes"),)},

@@ -77,7 +77,7 @@ class Yard:
         self.selected = REV
         self.counters = {}
         self.restarts = {}
-        self.readable = True
+        self.readable, self.cause = True, ""
         self.selections = []
         self.most = 0
         """Most revisions that had pods at once."""
@@ -138,7 +138,10 @@ class Yard:
         )
 
     def _server(self, revision):
-        return ContainerView("server", restarts=self.restarts.get(revision, 0), exit_code=139)
+        restarts = self.restarts.get(revision, 0)
+        return ContainerView(
+            "server", restarts=restarts, exit_code=139, termination_reason=self.cause
+        )
 
     def serve(self, revision, failed=0, latency=FAST):
         """Let each pod of a revision answer a hundred requests more."""
@@ -298,13 +301,20 @@ def test_a_step_that_does_not_end_is_rolled_back():
     assert yard.condition("RolledBack") == "True/ProgressDeadlineExceeded"
 
 
-def test_a_canary_that_crashes_is_rolled_back_at_once():
+@pytest.mark.parametrize(
+    ("cause", "reason", "said"),
+    [
+        ("Error", "CanaryCrashed", "exit code 139"),
+        ("OOMKilled", "OutOfMemory", "raise spec.server.resources.limits.memory"),
+    ],
+)
+def test_a_canary_that_crashes_is_rolled_back_at_once(cause, reason, said):
     yard = Yard(TEN_FIFTY).go()
-    yard.restarts[NEXT] = 1
+    yard.restarts[NEXT], yard.cause = 1, cause
     yard.go()
     assert yard.rolled_back
-    assert yard.condition("RolledBack") == "True/CanaryCrashed"
-    assert "exit code 139" in yard.status.message
+    assert yard.condition("RolledBack") == f"True/{reason}"
+    assert said in yard.status.message
 
 
 def test_a_pause_waits_for_a_person():
