@@ -20,6 +20,7 @@ NODE_PROGRAMS = {
     "mount": "mount",
 }
 IMAGE_PROGRAMS = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "cc": "gcc"}
+TERMINAL_PROGRAMS = {"tmux": "tmux"}
 CAP_SYS_ADMIN = 21
 # Over these folders the node mounts its own; the state of a cluster may not lie below one.
 OVERLAID = (Path("/run"), Path("/var/lib"), Path("/var/log"))

@@ -67,7 +67,10 @@ def get(
     watch: options.Watch = False,
     output: options.OneObject = Format.TABLE,
 ) -> Exit:
-    """Show one object as a living tree: state, checks, versions, Jobs, pods, last changes."""
+    """Show one object as a living tree.
+
+    State, checks, versions with their pods, last changes; or attempts, measurements and gates.
+    """
     from modelyard_cli import looking
     from modelyard_cli.running import run
 
@@ -81,7 +84,11 @@ def status(
     timeout: options.Timeout = None,
     through_pauses: options.ThroughPauses = False,
 ) -> Exit:
-    """Wait until an object is what its spec asks for; the exit code tells how that ended."""
+    """Wait for an object; the exit code tells how it ended.
+
+    A deployment is reached once the version of its spec gets all traffic from ready pods, a
+    training once it is complete, a version once it can be served.
+    """
     from modelyard_cli import looking
     from modelyard_cli.running import run
 
@@ -103,7 +110,7 @@ def versions(
 
 @verb(app, rich_help_panel=LOOK)
 def why(place: Place, subject: options.Anything) -> Exit:
-    """Explain the one fact that holds an object back, and what to do about it."""
+    """Explain what holds an object back, and the remedy."""
     from modelyard_cli import why as reasons
     from modelyard_cli.running import run
 
@@ -121,7 +128,10 @@ def compare(
     ] = False,
     output: options.Report = Format.TABLE,
 ) -> Exit:
-    """Put two versions side by side: measurements, bytes, recipe, data, libraries."""
+    """Put two versions side by side.
+
+    Measurements, artifact, recipe, data and libraries; what is the same is left out.
+    """
     from modelyard_cli import compare as comparison
     from modelyard_cli.running import run
 
@@ -175,7 +185,10 @@ def train(
     timeout: options.Timeout = None,
     dry_run: options.Dry = DryRun.NONE,
 ) -> Exit:
-    """Create a training from a file and watch it; the exit code tells how it ended."""
+    """Create a training from a file and watch it.
+
+    The exit code tells how it ended; Ctrl-C leaves it running.
+    """
     from modelyard_cli import train as training
     from modelyard_cli.running import run
 
@@ -200,7 +213,10 @@ def predict(
         typer.Option(metavar="stable|canary", help="Else whatever the public Service chooses."),
     ] = "",
 ) -> Exit:
-    """Send one request in TF-Serving's REST form through the API server to a deployment."""
+    """Send one request to a deployment.
+
+    In TF-Serving's REST form, through the API server; a bare list is taken for instances.
+    """
     from modelyard_cli import predict as prediction
     from modelyard_cli.running import run
 
@@ -215,7 +231,7 @@ def predict(
 
 @verb(app, rich_help_panel=CHECK)
 def doctor(place: Place, output: options.Report = Format.TABLE) -> Exit:
-    """Check the cluster: API server, kinds, operator, your rights, store Secrets, GPUs."""
+    """Check kinds, operator, rights, Secrets and GPUs."""
     from modelyard_cli import doctor as examination
     from modelyard_cli.running import run
 
@@ -229,7 +245,10 @@ def uninstall(
         bool, typer.Option("--check", help="Required: nothing is removed from here.")
     ] = False,
 ) -> Exit:
-    """Tell what removing Modelyard would stop, keep and lose, and in which order to do it."""
+    """Tell what removing Modelyard would keep and lose.
+
+    It changes nothing, and prints the steps in their order.
+    """
     from modelyard_cli import uninstall as removal
     from modelyard_cli.running import run
 
@@ -249,7 +268,7 @@ def completion(
         ),
     ],
 ) -> None:
-    """Print the script that completes `modelyard`, names of objects included.
+    """Print the script that completes `modelyard`.
 
     For `kubectl modelyard`, kubectl's own completion (1.26 or later) does it without any script.
     """
@@ -262,7 +281,7 @@ def completion(
 
 @app.command(rich_help_panel=CHECK)
 def version(output: options.Report = Format.TABLE) -> None:
-    """Print the version of this program, and of the API that it speaks."""
+    """Print the versions of this program and its API."""
     from modelyard_cli.release import print_release
 
     print_release(output)

@@ -11,7 +11,7 @@ from modelyard_cli.place import Place, verb
 
 rollout = typer.Typer(
     no_args_is_help=True,
-    help="See and steer the rollout of a ModelDeployment: promote, pause, abort, undo.",
+    help="See and steer the rollout of a deployment.",
 )
 ANSWER_SECONDS = 30.0
 
@@ -23,7 +23,7 @@ def status(
     timeout: options.Timeout = None,
     through_pauses: options.ThroughPauses = False,
 ) -> Exit:
-    """Wait until the version of the spec gets all traffic; the exit code tells how that ended."""
+    """Wait for a rollout; the exit code tells how it ended."""
     from modelyard_cli import looking
     from modelyard_cli.kinds import DEPLOYMENT
     from modelyard_cli.running import run
@@ -42,7 +42,7 @@ def history(
     ] = None,
     output: options.Output = Format.TABLE,
 ) -> Exit:
-    """Show what was served, who changed it, why, and on what evidence."""
+    """Show what was served, who changed it, and why."""
     from modelyard_cli import history as changes
     from modelyard_cli.running import run
 
@@ -59,7 +59,10 @@ def promote(
     dry_run: options.Dry = DryRun.NONE,
     timeout: options.Acknowledged = ANSWER_SECONDS,
 ) -> Exit:
-    """End the present step or pause; with --full, neither hold nor judge those that follow."""
+    """End the present step or pause.
+
+    With --full the steps that follow are neither held nor judged.
+    """
     from modelyard_cli import orders
     from modelyard_cli.running import run
 
@@ -69,7 +72,10 @@ def promote(
 
 @verb(rollout)
 def pause(place: Place, name: options.Deployment, dry_run: options.Dry = DryRun.NONE) -> Exit:
-    """Hold a rollout where it is (spec.paused); checks that fail still end it."""
+    """Hold a rollout where it is.
+
+    Sets spec.paused; checks that fail still end it.
+    """
     from modelyard_cli import orders
     from modelyard_cli.running import run
 
@@ -95,7 +101,10 @@ def abort(
     dry_run: options.Dry = DryRun.NONE,
     timeout: options.Acknowledged = ANSWER_SECONDS,
 ) -> Exit:
-    """End a rollout: all traffic to the stable version, and the new one is blocked."""
+    """End a rollout: all traffic back to stable.
+
+    The new version is not tried again until the spec changes, or by retry.
+    """
     from modelyard_cli import orders
     from modelyard_cli.running import run
 
@@ -134,7 +143,10 @@ def undo(
     dry_run: options.Dry = DryRun.NONE,
     timeout: options.Acknowledged = ANSWER_SECONDS,
 ) -> Exit:
-    """Go back to the version that served before, or to another one that is kept."""
+    """Go back to the version before, or to another one.
+
+    Names it in spec.modelVersionName; it must be ready to be served.
+    """
     from modelyard_cli import orders
     from modelyard_cli.running import run
 
@@ -144,7 +156,7 @@ def undo(
 
 @verb(rollout)
 def restart(place: Place, name: options.Deployment, dry_run: options.Dry = DryRun.NONE) -> Exit:
-    """Replace the pods of the serving version one after the other."""
+    """Replace the pods of the serving version one by one."""
     from modelyard_cli import orders
     from modelyard_cli.running import run
 

@@ -119,14 +119,14 @@ def _path(api: Api, request: Request, kind: Kind) -> str:
 async def _objects(api: Api, request: Request, kind: Kind) -> list[Raw]:
     listed = await api.get(_path(api, request, kind), **request.query(kind))
     rows = _of_model(request, kind, [{"object": raw} for raw in listed["items"]])
-    return _newest_first([row["object"] for row in rows])
+    return sorted((row["object"] for row in rows), key=_age, reverse=True)
 
 
 async def _table(api: Api, request: Request, kind: Kind) -> Listed:
     query = _rows_query(request, kind)
     listed = await api.get(_path(api, request, kind), accept=AS_TABLE, **query)
     rows = _of_model(request, kind, listed["rows"])
-    rows.sort(key=lambda row: str(row["object"]["metadata"]["creationTimestamp"]), reverse=True)
+    rows.sort(key=lambda row: _age(row["object"]), reverse=True)
     version = str(listed["metadata"]["resourceVersion"])
     return Listed(kind, listed["columnDefinitions"], rows, version)
 
@@ -135,8 +135,9 @@ def _rows_query(request: Request, kind: Kind) -> dict[str, str]:
     return {**request.query(kind), "includeObject": "Object"}
 
 
-def _newest_first(found: list[Raw]) -> list[Raw]:
-    return sorted(found, key=lambda r: str(r["metadata"]["creationTimestamp"]), reverse=True)
+def _age(raw: Raw) -> tuple[str, str]:
+    """Order objects by age; of one second, by name, which a version's number ends."""
+    return str(raw["metadata"]["creationTimestamp"]), str(raw["metadata"]["name"])
 
 
 def _of_model(request: Request, kind: Kind, rows: list[Raw]) -> list[Raw]:

@@ -79,7 +79,8 @@ class CommandLine:
 
     def words(self, *words: str) -> list[str]:
         """Return the command line."""
-        own = ["--namespace", self.namespace] if words[0] not in {"version", "completion"} else []
+        alone = words[0] in {"version", "completion"} or "--help" in words
+        own = [] if alone else ["--namespace", self.namespace]
         return [sys.executable, "-m", "modelyard_cli", *words, *own]
 
     def surroundings(self) -> dict[str, str]:

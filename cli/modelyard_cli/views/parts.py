@@ -2,17 +2,21 @@
 
 from datetime import datetime
 
+from rich.console import RenderableType
+from rich.padding import Padding
 from rich.text import Text
 from rich.tree import Tree
 
 from modelyard.api.meta import ObjectMeta
 from modelyard_cli import kinds
 from modelyard_cli.connection import Raw
+from modelyard_cli.exits import Exit
 from modelyard_cli.mirror import Mirror
 from modelyard_cli.state import Standing
 from modelyard_cli.words import BAD, BUSY, GOOD, IDLE, STYLES, age, mark_of
 
 GUIDE = "bright_black"
+INDENT = 2
 KIND_OF = {
     kinds.JOBS: "Jobs",
     kinds.PODS: "Pods",
@@ -30,13 +34,17 @@ def head(kind: str, meta: ObjectMeta, phase: str, now: datetime) -> Text:
     return line
 
 
-def told(standing: Standing) -> Text:
+def told(standing: Standing) -> RenderableType:
     """Return where an object stands, with the remedy on a line of its own."""
-    style = {None: "", 0: "green", 3: "red", 5: "yellow"}.get(standing.exit, "")
-    line = Text("  " + standing.line, style)
+    style: dict[Exit | None, str] = {
+        Exit.REACHED: "green",
+        Exit.FAILED: "red",
+        Exit.NEEDS_PERSON: "yellow",
+    }
+    line = Text(standing.line, style.get(standing.exit, ""))
     if standing.remedy:
-        line.append(f"\n  ↳ {standing.remedy}", "cyan")
-    return line
+        line.append(f"\n↳ {standing.remedy}", "cyan")
+    return Padding(line, (0, 0, 0, INDENT))
 
 
 def unread(mirror: Mirror) -> Text | None:

@@ -19,15 +19,17 @@ from modelyard_cli.views import parts
 from modelyard_cli.words import BAD, GOOD, STYLES, bar, span
 
 DONE = 100
+WIDTH = 20
 
 
 def training_view(mirror: Mirror, now: datetime) -> RenderableType:
     """Return the picture."""
     found = training_of(mirror.subject.raw)
+    standing, progress = training_standing(found), progress_line(found)
     lines: list[RenderableType | None] = [
         parts.head("ModelTraining", found.metadata, found.status.phase, now),
-        parts.told(training_standing(found)),
-        progress_line(found),
+        parts.told(standing) if progress is None or standing.exit is not None else None,
+        progress,
         _measurements(found),
         _gates(found),
         Padding(_tree(mirror, found, now), (1, 0, 0, 2)),
@@ -44,12 +46,12 @@ def progress_line(found: ModelTraining) -> Text | None:
         return None
     done = found.status.model_version_name is not None
     percent = DONE if done else at.percent
-    line = Text(f"  {bar(percent)} {percent:>3} %", "green" if done else "cyan")
-    line.append(f"   epoch {at.epoch}/{at.total_epochs}   step {at.step}/{at.total_steps}")
+    line = Text(f"  {bar(percent, WIDTH)} {percent:>3} %", "green" if done else "cyan")
+    line.append(f"   epoch {at.epoch}/{at.total_epochs}")
     if at.estimated_remaining_seconds is not None and not done:
         line.append(f"   {span(at.estimated_remaining_seconds)} left")
     if at.examples_per_second and not done:
-        line.append(f"   {float(at.examples_per_second):.3g} examples/s", "dim")
+        line.append(f"   {float(at.examples_per_second):.3g} rows/s", "dim")
     return line
 
 
@@ -90,12 +92,14 @@ def _tree(mirror: Mirror, found: ModelTraining, now: datetime) -> Tree:
         budget += f", interruptions {status.interruption_count}/{found.spec.max_interruptions}"
     attempt = f"attempt {status.attempt}" if status.attempt else "no attempt yet"
     tree = parts.branch(Text(attempt, "default").append(f"   {budget}", "dim"))
-    jobs, pods = mirror.children(kinds.JOBS), mirror.children(kinds.PODS)
-    for job in jobs:
+    pods = mirror.children(kinds.PODS)
+    for job in mirror.children(kinds.JOBS):
         node = tree.add(parts.job_leaf(job, now))
-        for pod in pods:
-            if _attempt(pod) == _attempt(job):
-                node.add(parts.pod_leaf(pod, now))
+        for pod in [pod for pod in pods if _attempt(pod) == _attempt(job)]:
+            node.add(parts.pod_leaf(pod, now))
+            pods.remove(pod)
+    for pod in pods:  # its Job is gone already
+        tree.add(parts.pod_leaf(pod, now))
     if status.model_version_name:
         tree.add(parts.leaf(GOOD, f"ModelVersion {status.model_version_name}"))
     return tree
