@@ -6,124 +6,32 @@
 about twice as large.
 """
 
-import argparse
 import asyncio
-import json
-import os
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from operator import sub
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "operator")]
+sys.path[:0] = [str(root := Path(__file__).parents[2]), str(root / "operator")]
 
-from localcluster.envtest import EnvTest  # noqa: E402
+from tests.bench.api import Api  # noqa: E402
+from tests.bench.figures import Figure, percentile, run  # noqa: E402
 from tests.bench.yard import (  # noqa: E402
-    Api,
     Operator,
-    api_of,
+    Yard,
     import_mib,
-    percentile,
-    until,
+    leader,
     until_calm,
+    yard,
 )
 
 SINGLES = 200
 BURST = 500
 LARGE_BURST = 2000
 IDLE_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table; a target of None is only reported."""
-
-    what: str
-    value: float
-    unit: str
-    target: float | None = None
-
-    @property
-    def verdict(self) -> str:
-        """Whether the target is met."""
-        if self.target is None:
-            return ""
-        return "met" if self.value <= self.target else "MISSED"
-
-    @property
-    def line(self) -> str:
-        """The figure as a line of the table."""
-        target = "" if self.target is None else f"<= {self.target:g}"
-        return f"{self.what:<62}{self.value:>9.2f} {self.unit:<4}{target:>8}  {self.verdict}"
-
-    @property
-    def entry(self) -> dict[str, object]:
-        """The figure for programs."""
-        met = {} if self.target is None else {"target": self.target, "met": self.verdict == "met"}
-        return {"what": self.what, "value": round(self.value, 3), "unit": self.unit, **met}
-
-
-@dataclass(frozen=True)
-class Yard:
-    """A running API server."""
-
-    api: Api
-    kubeconfig: Path
-    folder: Path
-    profiled: bool
-    started: list[Operator] = field(default_factory=list)
-
-    def operator(self, name: str) -> Operator:
-        """Start an operator; it ends with the yard at the latest."""
-        self.started.append(Operator(self.kubeconfig, self.folder, name, self.profiled).start())
-        return self.started[-1]
-
-    async def end(self) -> None:
-        """End what still runs."""
-        for operator in self.started:
-            if operator.process.poll() is None:
-                await operator.end(signal.SIGTERM if self.profiled else signal.SIGKILL)
-            if self.profiled:
-                print(f"--- {operator.name}\n{operator.profile()}")
-
-    def show_logs(self) -> None:
-        """Print the end of every operator's log."""
-        for operator in self.started:
-            log = (self.folder / f"{operator.name}.log").read_text()
-            print(f"--- {operator.name}\n{log[-4000:]}", file=sys.stderr)
-
-
-@asynccontextmanager
-async def yard(profiled: bool) -> AsyncIterator[Yard]:
-    """Start an empty API server; each scenario gets one of its own."""
-    cluster = await asyncio.to_thread(EnvTest, progress=lambda line: print(line, file=sys.stderr))
-    try:
-        async with api_of(cluster.kubeconfig) as api:
-            place = Yard(api, cluster.kubeconfig, cluster.folder, profiled)
-            try:
-                yield place
-            except BaseException:
-                place.show_logs()
-                raise
-            finally:
-                await place.end()
-    finally:
-        cluster.stop()
-
-
-async def leader(place: Yard) -> Operator:
-    """Start an operator and wait until it leads and nobody has anything to do."""
-    operator = place.operator("first")
-    await until("the operator leads", place.api.holder)
-    await until_calm("the operator", operator.cpu_seconds)
-    await until_calm("the API server", place.api.cpu_seconds, 0.15)
-    return operator
 
 
 async def imports(_: bool) -> list[Figure]:
@@ -165,7 +73,7 @@ async def singles(profiled: bool) -> list[Figure]:
             name = f"single-{number}"
             sent = await place.api.submit(name)
             await place.api.wait_for_jobs([name], 30)
-            waits.append((place.api.appeared[name] - sent) * 1000)
+            waits.append((place.api.jobs.at[name] - sent) * 1000)
     return [
         Figure(f"one training, {SINGLES} times: p50", percentile(waits, 0.5), "ms", 50),
         Figure(f"one training, {SINGLES} times: p99", percentile(waits, 0.99), "ms", 150),
@@ -240,8 +148,8 @@ async def _submit_many(api: Api, count: int, targets: tuple[float | None, ...]) 
     started = time.monotonic()
     sent = await api.submit_all(names, api.submit)
     await api.wait_for_jobs(names, 300)
-    waits = [api.appeared[name] - sent[name] for name in names]
-    values = (max(api.appeared.values()) - started, percentile(waits, 0.5), percentile(waits, 0.99))
+    waits = [api.jobs.at[name] - sent[name] for name in names]
+    values = (max(api.jobs.at.values()) - started, percentile(waits, 0.5), percentile(waits, 0.99))
     labels = ("all Jobs exist after", "p50", "p99")
     return [
         Figure(f"{count} trainings at once: {label}", value, "s", target)
@@ -267,7 +175,7 @@ async def _first_effect(api: Api, name: str, end: Callable[[], Awaitable[float]]
     signalled = await end()
     await api.submit(name)
     await api.wait_for_jobs([name], 60)
-    return api.appeared[name] - signalled
+    return api.jobs.at[name] - signalled
 
 
 async def _cold_start(place: Yard) -> float:
@@ -277,7 +185,7 @@ async def _cold_start(place: Yard) -> float:
     operator = place.operator("cold")
     await place.api.wait_for_jobs(["cold"], 60)
     await operator.end()
-    return place.api.appeared["cold"] - started
+    return place.api.jobs.at["cold"] - started
 
 
 SCENARIOS = {
@@ -286,36 +194,5 @@ SCENARIOS = {
 }
 
 
-def report(figures: list[Figure]) -> None:
-    """Print the table, and one line of JSON for programs."""
-    print("\n".join(figure.line for figure in figures))
-    print(f"load average of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print(json.dumps({"bench": "operator", "figures": [figure.entry for figure in figures]}))
-
-
-def arguments() -> argparse.Namespace:
-    """Return what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenarios", nargs="*", metavar="scenario", help=", ".join(SCENARIOS))
-    parser.add_argument("--profile", action="store_true", help="say where the time went")
-    found = parser.parse_args()
-    if unknown := set(found.scenarios) - set(SCENARIOS):
-        parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
-    return found
-
-
-async def main(wanted: list[str], profiled: bool) -> int:
-    """Run the scenarios named, or all; return 1 if a target was missed."""
-    if task := asyncio.current_task():  # so that SIGTERM ends operators and API server, too
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    figures: list[Figure] = []
-    for name in wanted or SCENARIOS:
-        print(f"--- {name}", file=sys.stderr)
-        figures += await SCENARIOS[name](profiled)
-    report(figures)
-    return int(any(figure.verdict == "MISSED" for figure in figures))
-
-
 if __name__ == "__main__":
-    given = arguments()
-    sys.exit(asyncio.run(main(given.scenarios, given.profile)))
+    sys.exit(run("operator", __doc__, SCENARIOS))
