@@ -34,6 +34,8 @@ ACTIONS = (
     ("list", "modeldeployments", "", "viewer"),
     ("create", "modeltrainings", "", "trainer"),
     ("patch", "modeldeployments", "", "deployer"),
+    ("promote", "modeldeployments", "", "deployer"),
+    ("abort", "modeldeployments", "", "deployer"),
 )
 INSTALL = "helm upgrade --install modelyard charts/modelyard, with crds.enabled=true"
 

@@ -45,19 +45,16 @@ def explain(kind: Kind, raw: Raw, now: datetime) -> Fact:
 
 def explain_deployment(found: ModelDeployment, now: datetime) -> Fact:
     """Explain a deployment."""
-    status, name = found.status, found.metadata.name
+    status = found.status
     if status.observed_generation < found.metadata.generation:
         return Fact("no operator has seen this spec yet", (), (f"{COMMAND} doctor",))
     accepted = condition(status.conditions, "Accepted")
     if accepted.status == "False":
         return _refused(found, accepted)
-    if status.canary is not None and status.step is None:
-        loaded = condition(status.conditions, "ModelLoaded")
-        text = status.message or loaded.message
-        remedies = (f"{COMMAND} logs deployment/{name} --version canary",)
-        return Fact(f"{status.canary.model_version_name} is still loading", (text,), remedies)
-    if status.canary is not None and status.step is not None:
-        return _step(found, status.canary, status.step, now)
+    if status.canary is not None:
+        return _coming_up(found, status.canary, now)
+    if condition(status.conditions, "GatesPassed").status == "False":
+        return _gated(found)
     if status.blocked_version is not None:
         return _blocked(found)
     return _at_rest(found)
@@ -71,6 +68,16 @@ def _refused(found: ModelDeployment, accepted: Condition) -> Fact:
     }
     chosen = remedies.get(accepted.reason, (f"{COMMAND} doctor",))
     return Fact(f"the spec is refused: {accepted.reason}", (accepted.message,), chosen, BAD)
+
+
+def _coming_up(found: ModelDeployment, canary: ServedVersion, now: datetime) -> Fact:
+    """Explain a version that loads, or that is in one of the steps."""
+    status = found.status
+    if status.step is not None:
+        return _step(found, canary, status.step, now)
+    text = status.message or condition(status.conditions, "ModelLoaded").message
+    remedies = (f"{COMMAND} logs deployment/{found.metadata.name} --version canary",)
+    return Fact(f"{canary.model_version_name} is still loading", (text,), remedies)
 
 
 def _step(found: ModelDeployment, canary: ServedVersion, step: StepStatus, now: datetime) -> Fact:
@@ -116,6 +123,19 @@ def _checks(found: ModelDeployment, where: str) -> Fact:
         details.append(f"{check.name}: {check.samples}{needed} requests{left}. {check.message}")
     names = " and ".join(check.name for check in open_checks)
     return Fact(f"{where}: check {names} needs more data", tuple(details))
+
+
+def _gated(found: ModelDeployment) -> Fact:
+    """Explain which gates refuse the version that the spec names."""
+    name, version = found.metadata.name, found.spec.model_version_name
+    failed = [gate for gate in found.status.gates if gate.verdict == "Failed"]
+    details = tuple(f"{gate.name}: {gate.message}" for gate in failed)
+    remedies = [f"{COMMAND} rollout undo {name}", "or change spec.rollout.gates"]
+    if found.status.stable is not None:
+        stable = found.status.stable.model_version_name
+        remedies.insert(0, f"{COMMAND} compare {stable} {version}")
+    names = " and ".join(gate.name for gate in failed)
+    return Fact(f"{version} is refused by gate {names}", details, tuple(remedies), BAD)
 
 
 def _blocked(found: ModelDeployment) -> Fact:

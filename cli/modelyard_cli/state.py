@@ -47,6 +47,9 @@ def deployment_standing(found: ModelDeployment) -> Standing:
         return Standing(None, f"{refused.reason}: {refused.message}", _why(name))
     if status.canary is not None:
         return _under_way(found, status.canary)
+    gated = _judged(found, "GatesPassed")
+    if gated.status == "False":
+        return Standing(Exit.FAILED, f"{gated.reason}: {gated.message}", _why(name))
     if status.blocked_version is not None:
         failed = condition(status.conditions, "RolledBack")
         if failed.status != "True":

@@ -54,6 +54,7 @@ def deployment_view(mirror: Mirror, now: datetime) -> RenderableType:
         parts.head("ModelDeployment", found.metadata, found.status.phase, now),
         parts.told(deployment_standing(found)),
         _progress(found, now),
+        _gates(found),
         _checks(found),
         _padded(_tree(mirror, found, now)),
         parts.unread(mirror),
@@ -93,6 +94,16 @@ def _step(planned: RolloutStep, number: int, present: int) -> tuple[str, str]:
     if number == present:
         return f"[{text}]", "bold cyan"
     return text, "green" if number < present else "dim"
+
+
+def _gates(found: ModelDeployment) -> RenderableType | None:
+    if not found.status.gates:
+        return None
+    rows = []
+    for gate in found.status.gates:
+        mark = GOOD if gate.verdict == "Passed" else BAD
+        rows.append((gate.name, Text(f"{mark} {gate.verdict}", STYLES[mark]), gate.message))
+    return _padded(table(("gate", "verdict", "compared"), rows))
 
 
 def _checks(found: ModelDeployment) -> RenderableType | None:

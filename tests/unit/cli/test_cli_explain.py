@@ -90,6 +90,18 @@ def test_a_rollback_tells_the_evidence_and_offers_the_ways_out():
     ]
 
 
+def test_a_gate_that_refuses_tells_what_it_compared():
+    gates = [
+        {"name": "auc", "verdict": "Failed", "message": "accuracy is 0.9, digits-v2 has 0.95"},
+        {"name": "io", "verdict": "Passed", "message": "it answers"},
+    ]
+    judged = conditions(GatesPassed="False/GatesFailed")
+    fact = deployment({"gates": gates, "conditions": judged, "stable": role("digits-v2")})
+    assert (fact.mark, fact.headline) == (BAD, "digits-v3 is refused by gate auc")
+    assert fact.details == ("auc: accuracy is 0.9, digits-v2 has 0.95",)
+    assert fact.remedies[0] == "kubectl modelyard compare digits-v2 digits-v3"
+
+
 def test_what_never_loaded_was_not_rolled_back():
     judged = conditions(Progressing="False/LoadFailed")
     fact = deployment({"blockedVersion": "digits-v3/a1", "conditions": judged})

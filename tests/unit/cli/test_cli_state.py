@@ -59,6 +59,7 @@ def deployment(status=None, **spec):
         ({"canary": role(), "step": at(waitingFor="Promote")}, Exit.NEEDS_PERSON, "to promote"),
         ({"canary": role(), "step": at(waitingFor="Resume")}, Exit.NEEDS_PERSON, "to resume"),
         ({"blockedVersion": "digits-v3/a1"}, Exit.FAILED, ""),
+        ({"conditions": conditions(GatesPassed="False/GatesFailed")}, Exit.FAILED, "GatesFailed"),
     ],
 )
 def test_a_deployment(status, code, words):
