@@ -10,6 +10,7 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import aiohttp
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
@@ -21,6 +22,8 @@ Raw = dict[str, Any]
 
 MERGE_PATCH = "application/merge-patch+json"
 FIELD_MANAGER = "kubectl-modelyard"
+UNUSABLE = (config.ConfigException, OSError, ValueError, LookupError, TypeError, yaml.YAMLError)
+"""What reading a kubeconfig may raise."""
 SECONDS = 30.0
 """How long an answer may take that is no stream."""
 DEFAULT_NAMESPACE = "default"
@@ -39,6 +42,11 @@ class Refusal(Exception):  # noqa: N818 - the server's answer
     def forbidden(self) -> bool:
         """Whether the user lacks a right."""
         return self.status == 403  # noqa: PLR2004 - HTTP
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request may succeed in a moment: the server starts, or is busy."""
+        return self.status == 429 or self.status >= 500  # noqa: PLR2004 - HTTP
 
     @property
     def missing(self) -> bool:
@@ -154,8 +162,8 @@ async def connected(place: Place) -> AsyncIterator[Api]:
     configuration.connection_pool_maxsize = 0
     try:
         context_namespace = await _load(place, configuration)
-    except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
-        text = f"there is no way to an API server: {error}"
+    except UNUSABLE as error:
+        text = f"there is no way to an API server: {' '.join(str(error).split())}"
         raise Stop(Exit.API_ERROR, text, "set KUBECONFIG, or give --kubeconfig FILE") from error
     client = ApiClient(configuration)
     try:

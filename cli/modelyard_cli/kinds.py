@@ -1,6 +1,7 @@
 """The kinds that commands speak of, how people write them, and where the API server keeps them."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from modelyard.api.names import API_VERSION
 from modelyard.api.rules import DEPLOYMENT, KINDS, MODEL_VERSION, TRAINING, Kind
@@ -48,8 +49,8 @@ def place(collection: str, namespace: str = "", name: str = "", part: str = "") 
     '/api/v1/namespaces/team/pods/web-0/log'
     """
     root, _, plural = collection.rpartition("/")
-    middle = ["namespaces", namespace] if namespace else []
-    return "/".join([root, *middle, plural, *filter(None, (name, part))])
+    middle = ["namespaces", quote(namespace)] if namespace else []
+    return "/".join([root, *middle, plural, *filter(None, (quote(name, safe=":"), part))])
 
 
 def path_of(kind: Kind, namespace: str = "", name: str = "") -> str:
@@ -99,7 +100,9 @@ async def find(api: Api, words: list[str], only: Kind | None = None) -> Subject:
     word, name = _split(words)
     kind = kind_of(word) if word else only
     if only is not None and kind is not only:
-        raise Stop(Exit.USAGE, f"this is about a {word_of(only)}, not a {word}", f"name a {only}")
+        raise Stop(
+            Exit.USAGE, f"this is about a {word_of(only)}, not a {word}", f"name a {word_of(only)}"
+        )
     if kind is not None:
         return await fetch(api, kind, name)
     found = [subject for k in KINDS if (subject := await _attempt(api, k, name)) is not None]

@@ -85,6 +85,9 @@ async def watch_objects(api: Api, request: Request) -> Exit:
     if not request.word:
         remedy = "name trainings, versions or deployments"
         raise Stop(Exit.USAGE, "--watch is about one kind", remedy)
+    if request.form not in {Format.TABLE, Format.WIDE}:
+        text = f"--watch prints lines of a table, and no {request.form}"
+        raise Stop(Exit.USAGE, text, "leave one of them out")
     (kind,) = request.kinds
     path, table = _path(api, request, kind), await _table(api, request, kind)
     print(_line(table, request, None))

@@ -2,7 +2,7 @@
 
 from modelyard_cli import kinds, screen
 from modelyard_cli.connection import Api
-from modelyard_cli.exits import Exit
+from modelyard_cli.exits import Exit, Stop
 from modelyard_cli.kinds import Kind
 from modelyard_cli.options import Format
 from modelyard_cli.state import Standing
@@ -11,6 +11,8 @@ from modelyard_cli.watching import concluded, follow, look
 
 async def get(api: Api, words: list[str], watch: bool, form: Format) -> Exit:
     """Show an object with its children; with `watch`, until somebody ends it."""
+    if watch and form is not Format.TABLE:
+        raise Stop(Exit.USAGE, f"--watch draws a picture, and no {form}", "leave one of them out")
     subject = await kinds.find(api, words)
     if watch:
         await follow(api, subject, lambda _: False)

@@ -93,6 +93,9 @@ class Mirror:
             except (aiohttp.ClientError, TimeoutError, ValueError):
                 await asyncio.sleep(AGAIN_SECONDS)
             except Refusal as refusal:
+                if refusal.passing:
+                    await asyncio.sleep(AGAIN_SECONDS)
+                    continue
                 self._failure = refusal
                 self._news.set()
                 return

@@ -48,6 +48,17 @@ def _only(*formats: Format) -> Callable[[Format], Format]:
 
 
 HOW = "How the result is written."
+DEPLOYMENT_WORDS = frozenset({"deployment", "deployments", "modeldeployment", "mdep"})
+
+
+def _deployment_name(given: str) -> str:
+    """Return the name in `NAME` or `deployment/NAME`."""
+    word, slash, name = given.rpartition("/")
+    if slash and word not in DEPLOYMENT_WORDS:
+        raise typer.BadParameter(f"{given} is no deployment: write NAME or deployment/NAME")
+    return name
+
+
 Output = Annotated[Format, typer.Option("--output", "-o", help=HOW)]
 OneObject = Annotated[
     Format,
@@ -102,7 +113,10 @@ Reason = Annotated[
 Deployment = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="The ModelDeployment.", autocompletion=names_of("deployment")
+        metavar="NAME",
+        help="The ModelDeployment.",
+        autocompletion=names_of("deployment"),
+        callback=_deployment_name,
     ),
 ]
 Anything = Annotated[

@@ -126,6 +126,9 @@ def test_a_bare_name_must_be_clear(cluster: Cluster, namespace: str, run: Comman
     assert "training/web" in said.err
     assert "deployment/web" in said.err
     assert run("get", "pod/web").code == 2
+    assert run("get", "deployment/web", "--watch", "-o", "json").code == 2
+    assert run("list", "deployments", "--watch", "-o", "yaml").code == 2
+    assert run("get", "deployment/../../secrets").code == 2
 
 
 def test_status_is_reached(cluster: Cluster, namespace: str, run: CommandLine) -> None:
@@ -189,6 +192,20 @@ def test_status_ends_with_5_when_only_a_person_can_go_on(
     assert said.code == 5
     assert f"kubectl modelyard rollout {waits.lower()} web" in said.err
     assert run("status", "web", "--through-pauses", "--timeout", "1s").code == 4
+
+
+def test_a_watch_outlives_a_restart_of_the_api_server(
+    cluster: Cluster, namespace: str, run: CommandLine
+) -> None:
+    rolling(cluster, namespace)
+    with run.started("status", "web", "--timeout", "120s") as process:
+        assert process.stdout is not None
+        assert "step 1/4" in process.stdout.readline()
+        cluster.server.kill_apiserver()
+        cluster.server.start_apiserver()
+        done = {"canary": None, "step": None, "stable": served(2)}
+        written(cluster, "ModelDeployment", namespace, "web", **done)
+        assert process.wait(60) == 0
 
 
 def test_who_may_not_look_is_told_so(cluster: Cluster, namespace: str) -> None:

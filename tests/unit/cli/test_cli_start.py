@@ -60,6 +60,8 @@ def test_version_loads_no_client():
         ["uninstall"],
         ["completion", "tcsh"],
         ["predict", "web", "--version", "warm"],
+        ["rollout", "promote", "version/digits-v1"],
+        ["doctor", "-o", "name"],
     ],
 )
 def test_a_wrong_command_line_ends_with_2(words):
