@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from localcluster import binaries, current, images, prerequisites, status
+from localcluster import binaries, current, gateway_api, images, prerequisites, status
 from localcluster.cluster import NativeCluster, load_archive
 from localcluster.envtest import run_until_interrupted
 from localcluster.errors import Refused
@@ -120,6 +120,13 @@ def push(
     """Push images to a registry."""
     for image in images.select(names):
         print(images.push(image, registry, say))
+
+
+@app.command("gateway-crds")
+def gateway_crds() -> None:
+    """Print the files of the Gateway API's CRDs, fetched once."""
+    for file in gateway_api.definitions(say):
+        print(file)
 
 
 @app.command("fake-gpus")

@@ -12,7 +12,7 @@ from localcluster.envtest import EnvTest
 from tests.api.artifacts import model_folder
 from tests.api.chart import install_identity, install_policies, kubeconfig
 from tests.api.journey import Golden, Journey
-from tests.api.operators import Cluster, Operator, install_crds
+from tests.api.operators import Cluster, Operator, install_crds, install_gateway_api
 from tests.api.stage import Workshop
 from tests.api.tier import Tier, audit_flags, running_tier
 from tests.seaweed import Seaweed
@@ -39,6 +39,7 @@ def cluster(audit_folder: Path) -> Iterator[Cluster]:
         found = Cluster(server, connection)
         install_crds(found)
         install_policies(found)
+        install_gateway_api(found)
         yield found
 
 

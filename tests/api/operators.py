@@ -20,6 +20,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from localcluster.envtest import EnvTest, free_ports
+from localcluster.gateway_api import definitions
 from modelyard.api import names
 from modelyard.api.deployment import ServerSpec
 
@@ -54,7 +55,12 @@ PLURALS = {
     "Service": ("v1", "services"),
     "Event": ("v1", "events"),
     "Lease": ("coordination.k8s.io/v1", "leases"),
+    "HTTPRoute": ("gateway.networking.k8s.io/v1", "httproutes"),
+    "GRPCRoute": ("gateway.networking.k8s.io/v1", "grpcroutes"),
+    "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices"),
 }
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+ROUTE_CRDS = ("_httproutes", "_grpcroutes")
 CONTENT = {
     "PATCH": "application/merge-patch+json",
     "APPLY": "application/apply-patch+yaml",
@@ -124,9 +130,17 @@ def place(kind: str, namespace: str, name: str = "") -> str:
 def install_crds(cluster: Cluster) -> None:
     """Create the CRDs and wait until their kinds are served."""
     for path in sorted((ROOT / "crds").glob("*.yaml")):
-        crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-        cluster.call("POST", crds, yaml.safe_load(path.read_text()))
+        cluster.call("POST", CRDS, yaml.safe_load(path.read_text()))
     for kind in ("ModelTraining", "ModelVersion", "ModelDeployment"):
+        until(f"{kind} is served", lambda kind=kind: served(cluster, kind))
+
+
+def install_gateway_api(cluster: Cluster) -> None:
+    """Create the CRDs of the routes and wait until they are served."""
+    for path in definitions():
+        if path.stem.endswith(ROUTE_CRDS):
+            cluster.call("POST", CRDS, yaml.safe_load(path.read_text()))
+    for kind in ("HTTPRoute", "GRPCRoute"):
         until(f"{kind} is served", lambda kind=kind: served(cluster, kind))
 
 
@@ -155,12 +169,17 @@ def training(name: str, namespace: str, model: str = "digits") -> dict[str, Any]
 
 
 def deployment(name: str, namespace: str, version: str) -> dict[str, Any]:
-    """Return a ModelDeployment."""
+    """Return a ModelDeployment that keeps nothing warm."""
+    spec = {
+        "modelVersionName": version,
+        "server": {"drainSeconds": SERVER.drain_seconds},
+        "rollout": {"warmStableSeconds": 0},
+    }
     return {
         "apiVersion": names.API_VERSION,
         "kind": "ModelDeployment",
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {"modelVersionName": version, "server": {"drainSeconds": SERVER.drain_seconds}},
+        "spec": spec,
     }
 
 

@@ -15,7 +15,7 @@ import yaml
 from kubernetes.client.exceptions import ApiException
 
 from modelyard.api.rules import TRAINING
-from tests.api import crd_cases, rollout_cases
+from tests.api import crd_cases, rollout_cases, traffic_cases
 from tests.api.crd_cases import ACCEPTED, API_VERSION, FROZEN, REFUSED, Case
 from tests.api.operators import Cluster, until
 
@@ -110,12 +110,14 @@ def _refusal(error: ApiException) -> str:
     return str(json.loads(error.body)["message"])
 
 
-@pytest.mark.parametrize("case", ACCEPTED + rollout_cases.ACCEPTED, ids=_id)
+@pytest.mark.parametrize(
+    "case", ACCEPTED + rollout_cases.ACCEPTED + traffic_cases.ACCEPTED, ids=_id
+)
 def test_accepts(crd_cluster, case):
     assert crd_cluster.create(case.manifest(), dryRun="All")["metadata"]["uid"]
 
 
-@pytest.mark.parametrize("case", REFUSED + rollout_cases.REFUSED, ids=_id)
+@pytest.mark.parametrize("case", REFUSED + rollout_cases.REFUSED + traffic_cases.REFUSED, ids=_id)
 def test_refuses_and_says_what_to_do(crd_cluster, case):
     with pytest.raises(ApiException) as refused:
         crd_cluster.create(case.manifest(), dryRun="All")

@@ -1,9 +1,13 @@
 """The chart grants what the operator asks for, and nothing else: both read from the audit log."""
 
+from functools import partial
 from itertools import product
 
 import pytest
 
+from modelyard.api import names
+from modelyard.kube.kinds import Raw
+from modelyard.plan.route_views import SERVICE_NAME
 from tests.api import faults
 from tests.api.chart import operator_role
 from tests.api.faults import Answer, Drop
@@ -22,8 +26,15 @@ Right = tuple[str, str, str]
 ASKED_BY_ADMISSION = {
     ("modelyard.dev", "modeltrainings/finalizers", "update"),
     ("modelyard.dev", "modeldeployments/finalizers", "update"),
+    ("gateway.networking.k8s.io", "httproutes", "create"),
+    ("gateway.networking.k8s.io", "grpcroutes", "create"),
 }
-"""Nobody sends these requests: an admission plugin asks for the right when a child is created."""
+"""Nobody sends these requests: an admission plugin asks for the right when a child is created, and
+the API server itself when a server-side apply makes an object."""
+GATEWAY = {
+    kind: {"parentRefs": [{"name": "public"}], "hostnames": [f"{kind}.example.com"]}
+    for kind in ("rest", "grpc")
+}
 
 
 def granted() -> set[Right]:
@@ -53,6 +64,7 @@ def test_every_right_is_used_and_nothing_else_is_asked_for(
         assert story == golden.story
         stage.door.watch_faults.append(Drop(1))
         _scale(stage)
+        _route(stage)
         _fail(stage)
     asked = set(audited(workshop.tier.folder, stage.namespace))
     assert {a for a in asked if not a.allowed} == set()  # admission's refusals are no decisions
@@ -111,6 +123,36 @@ def _scale(stage: Stage) -> None:
     stage.wait(
         "it has grown", lambda: stage.live("ModelDeployment", "web")["status"]["ready"] == "2/2"
     )
+
+
+def _route(stage: Stage) -> None:
+    """Let routes come, once a Service has a ready pod, and go."""
+    web, cluster = stage.live("ModelDeployment", "web"), stage.tier.cluster
+    path = place("ModelDeployment", stage.namespace, "web")
+    cluster.call("PATCH", path, {"spec": {"traffic": {"gateway": GATEWAY}}})
+    cluster.create(_endpoints(web))
+    for kind in ("HTTPRoute", "GRPCRoute"):
+        stage.wait(f"there is a {kind}", partial(cluster.get, kind, stage.namespace, "web"))
+    cluster.call("PATCH", path, {"spec": {"traffic": {"gateway": None}}})
+    for kind in ("HTTPRoute", "GRPCRoute"):
+        stage.wait(
+            f"the {kind} is gone",
+            lambda kind=kind: cluster.get(kind, stage.namespace, "web") is None,
+        )
+
+
+def _endpoints(deployment: Raw) -> Raw:
+    """Return what the controller of EndpointSlices makes of the stable version's Service."""
+    meta = deployment["metadata"]
+    service = names.serving_name(meta["name"], deployment["status"]["stable"]["revision"])
+    labels = {names.LABEL_OWNER_UID: meta["uid"], SERVICE_NAME: service}
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": service, "namespace": meta["namespace"], "labels": labels},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.0.0.9"], "conditions": {"ready": True}}],
+    }
 
 
 def _fail(stage: Stage) -> None:

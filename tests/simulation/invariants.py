@@ -12,6 +12,8 @@ from modelyard.api import names
 from modelyard.kube.kinds import ROOT_NAMES, Key, Raw, key_of
 from modelyard.plan.clock import seconds_since
 from modelyard.plan.conditions import TYPES
+from modelyard.plan.route_views import SERVICE_NAME
+from tests.simulation.gateway import weights_of
 from tests.simulation.model import ApiModel
 from tests.simulation.nodes import Nodes, condition, finished, is_true
 from tests.simulation.shelf import Place, Shelf
@@ -57,6 +59,11 @@ class Invariants:
     """The checks, hooked into the model and the shelf."""
 
     def __init__(self, api: ApiModel, shelf: Shelf, nodes: Nodes, away: Callable[[], bool]) -> None:
+        self.gateway = nodes.gateway
+        self.most_ready: Counter[tuple[str, str]] = Counter()
+        """Most ready pods that a Service ever had, by namespace and name."""
+        self.fewest: dict[str, int] = {}
+        """Fewest replicas that a deployment was ever to have, by its uid."""
         self.api, self.shelf, self.nodes, self.away = api, shelf, nodes, away
         self.roots: set[str] = set()
         self.proved: set[tuple[str, str]] = set()
@@ -89,11 +96,21 @@ class Invariants:
         raw: Any = after or before
         if raw["kind"] in ROOT_NAMES and verb == "create":
             self.roots.add(raw["metadata"]["uid"])
+        if raw["kind"] == "EndpointSlice" and after is not None:
+            self._note_ready(after)
+        if raw["kind"] == "ModelDeployment" and after is not None:
+            uid, replicas = raw["metadata"]["uid"], max(0, after["spec"]["replicas"])
+            self.fewest[uid] = min(self.fewest.get(uid, replicas), replicas)
         if raw["kind"] == "Service" and after is not None:
             self.edited.add(raw["metadata"]["uid"])
         if raw["kind"] == "Pod" and after is not None and is_true(after, "Ready"):
             labels = after["metadata"]["labels"]
             self.proved.add((labels[names.LABEL_OWNER_UID], labels[names.LABEL_VERSION]))
+
+    def _note_ready(self, raw: Raw) -> None:
+        key = (raw["metadata"]["namespace"], raw["metadata"]["labels"][SERVICE_NAME])
+        ready = sum(bool(e["conditions"]["ready"]) for e in raw["endpoints"])
+        self.most_ready[key] = max(self.most_ready[key], ready)
 
     def _ours(self, raw: Raw) -> None:
         owners = raw["metadata"].get("ownerReferences") or []
@@ -223,6 +240,8 @@ class Invariants:
         """Judge the removal of a version from the store."""
         namespace, model, number = place
         name = names.version_name(model, number)
+        if place in self.shelf.tampered:
+            return  # what stands there now is nobody's version
         for deployment in self.api.all("ModelDeployment"):
             for kind, used in roles(deployment).items():
                 same = used.get("modelVersionName") == name
@@ -283,6 +302,41 @@ class Invariants:
             mine = public is not None and public["metadata"]["uid"] not in self.edited
             selects = selected.get(names.LABEL_VERSION) == revision
             require(not (mine and selects), "I3: removed what the Service selects")
+            meta, service = owner["metadata"], before["metadata"]["name"]
+            sent = self.gateway.sends_to(meta["namespace"], meta["name"], service)
+            require(not sent, "I3: removed what the gateway sends requests to")
+
+    def _apply_httproute(self, before: Raw | None, after: Raw) -> None:
+        """Weights sum to 100; the canary's is within its step, and what ready pods carry."""
+        weights = weights_of(after)
+        require(sum(weights.values()) == ALL, f"weights sum to {sum(weights.values())}")
+        owner = self._owner(after, "ModelDeployment", names.LABEL_DEPLOYMENT)
+        uid = after["metadata"]["labels"][names.LABEL_OWNER_UID]
+        if owner is None or owner["metadata"]["uid"] != uid:
+            return
+        self._weighted(owner, weights)
+        old = set(weights_of(before)) if before and before["spec"].get("rules") else set()
+        for service in set(weights) - old:
+            ready = self.most_ready[after["metadata"]["namespace"], service]
+            found = ready or not self.fewest[uid]
+            require(bool(found), f"{service} gets requests and never had a ready pod")
+
+    _create_httproute = _apply_httproute
+    _apply_grpcroute = _apply_httproute
+    _create_grpcroute = _apply_httproute
+
+    def _weighted(self, owner: Raw, weights: dict[str, int]) -> None:
+        meta, stable, canary = owner["metadata"], role(owner, "stable"), role(owner, "canary")
+        service = names.serving_name(meta["name"], canary.get("revision", ""))
+        known = {names.serving_name(meta["name"], stable.get("revision", "")), service}
+        require(set(weights) <= known, "I3: a route names what has no role")
+        if canary:
+            weight = weights.get(service, 0)
+            meant = role(owner, "step").get("weight", 0)
+            require(weight <= meant, f"I3: the canary gets {weight} %, and {meant} % are meant")
+            ready = self.most_ready[meta["namespace"], service]
+            carried = ALL * ready / max(1, self.fewest[meta["uid"]])
+            require(weight <= carried, f"I3: {weight} % for {ready} ready pods")
 
     def _apply_service(self, before: Raw | None, after: Raw) -> None:
         self.edited.discard(after["metadata"]["uid"])

@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 from modelyard.api import names
-from modelyard.kube.kinds import Key, key_of
+from modelyard.kube.kinds import OPTIONAL, Key, key_of
 from modelyard.plan.manifests.model_version import model_version
 from tests.builders import OTHER_DIGEST, make_manifest, make_training
+from tests.simulation.gateway import ROUTE_KINDS
 from tests.simulation.nodes import finished
 from tests.simulation.twin import STORES, WATCHED
 from tests.simulation.world import CHILD_KINDS, HELD, NAMESPACE, World
@@ -125,6 +126,28 @@ class Mishaps(World):
             spec = {**raw["spec"], "replicas": self.random.randint(0, 3)}
             self.api.change("user", key_of(raw), spec=spec)
 
+    def fault_gateway(self) -> None:
+        """The gateway stops looking at routes, or begins to."""
+        self.fault("gateway-absent")
+        self.gateway.absent = not self.gateway.absent
+
+    def fault_gateway_api(self) -> None:
+        """Somebody removes the kinds of the Gateway API and with them all routes, or adds them."""
+        self.fault("gateway-api-removed")
+        if self.twin.offered.kinds:
+            for kind in ROUTE_KINDS:
+                for raw in self.api.all(kind):
+                    self.api.vanish("user", key_of(raw))
+        self.twin.offered.kinds = () if self.twin.offered.kinds else OPTIONAL
+
+    def fault_route(self) -> None:
+        """Somebody sends everything to the last version of a route."""
+        raw = self.pick([raw for kind in ROUTE_KINDS for raw in self.api.all(kind)])
+        if raw is not None and raw["spec"].get("rules"):
+            self.fault("route-edited")
+            rules = [{**r, "backendRefs": r["backendRefs"][-1:]} for r in raw["spec"]["rules"]]
+            self.api.change("user", key_of(raw), spec={**raw["spec"], "rules": rules})
+
     def fault_unguarded(self) -> None:
         """Somebody takes our finalizer from an object."""
         kinds = ("ModelTraining", "ModelVersion")
@@ -136,7 +159,10 @@ class Mishaps(World):
 
     def fault_foreign(self) -> None:
         """Somebody takes a name that the operator is going to need."""
-        match self.random.choice(("Service", "Job", "ModelVersion")):
+        match self.random.choice(("Service", "Job", "ModelVersion", "HTTPRoute")):
+            case "HTTPRoute":
+                name = self.random.choice(("web", "app"))
+                self._take("HTTPRoute", "gateway.networking.k8s.io/v1", name, {})
             case "Service":
                 name = self.random.choice(("web", "app"))
                 self._take("Service", "v1", name, {"selector": {"app": "other"}})

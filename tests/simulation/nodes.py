@@ -15,7 +15,8 @@ from modelyard.api.serve import ServerCounters
 from modelyard.api.training import MetricValue
 from modelyard.kube.kinds import Key, Raw, key_of
 from modelyard.plan.observed import SentinelFact
-from tests.builders import OTHER_DIGEST, result_text
+from tests.builders import OTHER_DIGEST, result_text, text
+from tests.simulation.gateway import Gateway
 from tests.simulation.model import ApiModel
 from tests.simulation.shelf import Shelf
 
@@ -100,6 +101,7 @@ class Nodes:
     api: ApiModel
     shelf: Shelf
     random: random.Random
+    gateway: Gateway
     kind: bool = False
     """Whether everything goes well from now on."""
     steps: dict[str, int] = field(default_factory=dict)
@@ -397,12 +399,12 @@ class Nodes:
         return self.verdicts[digest]
 
     def counters(self, pod: Raw) -> ServerCounters:
-        """Let a server answer requests, if the public Service selects it, and count them."""
+        """Let a server answer its share of the requests, and count them."""
         uid = pod["metadata"]["uid"]
         before = self.counted.get(uid, ServerCounters())
         asked = 0
-        if is_true(pod, "Ready") and self._selected(pod):
-            asked = 100 if self.kind else self.random.choice((0, 3, 100))
+        if is_true(pod, "Ready"):
+            asked = self._asked(pod, 100 if self.kind else self.random.choice((0, 3, 100)))
         digest = json.loads(pod["metadata"]["annotations"]["serve"])["manifestDigest"]
         verdict = self.verdict(digest)
         failed = asked // 3 if verdict == "failing" else 0
@@ -414,6 +416,21 @@ class Nodes:
             latency=tuple(latency),
         )
         return self.counted[uid]
+
+    def _asked(self, pod: Raw, requests: int) -> int:
+        """Return how many of the requests a pod gets: by a route, or by the public Service."""
+        labels, namespace = pod["metadata"]["labels"], pod["metadata"]["namespace"]
+        deployment, revision = labels[names.LABEL_DEPLOYMENT], labels[names.LABEL_VERSION]
+        service = names.serving_name(deployment, revision)
+        weight = self.gateway.weight(namespace, deployment, service)
+        if weight is None:
+            return requests if self._selected(pod) else 0
+        fellows = [
+            other
+            for other in self.api.all("Pod")
+            if other["metadata"]["labels"] == labels and is_true(other, "Ready")
+        ]
+        return requests * 6 * weight // 100 // len(fellows)
 
     def _selected(self, pod: Raw) -> bool:
         labels, namespace = pod["metadata"]["labels"], pod["metadata"]["namespace"]
@@ -438,6 +455,7 @@ class Nodes:
             golden,  # type: ignore[arg-type]
             said,
             counters,
+            text(self.now),
         )
 
     @property

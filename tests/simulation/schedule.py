@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import accumulate
 
 from modelyard.api import names
-from modelyard.kube.kinds import Raw, key_of
+from modelyard.kube.kinds import OPTIONAL, Raw, key_of
 from tests.simulation.mishaps import Mishaps
 from tests.simulation.nodes import is_true
 from tests.simulation.settled import Settled
@@ -21,9 +21,9 @@ RELEASING = 0.4
 PEACE_ROUNDS = 400
 QUIET_ROUNDS = 4
 SHORT_ROUND = timedelta(seconds=120)
-LONGEST_WAIT = timedelta(seconds=1200)
-"""Longer than anything waits without a write, on a clock that was never put back: a server has 900
-seconds to load."""
+LONGEST_WAIT = timedelta(seconds=2400)
+"""Longer than anything waits without a write, on a clock that was never put back: a step has 1800
+seconds until its traffic must be in force."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ class Schedule(Users, Mishaps, Settled):
             self.reconcile: 34,
             self.deliver: 26,
             self.cluster: 30,
+            self.gateway.work: 6,
             self.bustle: 40,
             self.poll: 8,
             self.collect: 4,
@@ -132,6 +133,9 @@ class Schedule(Users, Mishaps, Settled):
             self.fault_evicted: 1,
             self.fault_service: 1,
             self.fault_scaled: 1,
+            self.fault_gateway: 2,
+            self.fault_gateway_api: 1,
+            self.fault_route: 2,
             self.fault_unguarded: 1,
             self.fault_foreign: 2,
         }
@@ -193,6 +197,7 @@ class Schedule(Users, Mishaps, Settled):
             while self.twin.behind(kind):
                 self.twin.deliver(kind)
         self._cluster_round()
+        self.gateway.work()
         self.poll()
         for key in list(self.twin.dirty):
             self.twin.reconcile(key)
@@ -210,6 +215,8 @@ class Schedule(Users, Mishaps, Settled):
         """Let faults stop and everything settle; it must, within a bounded number of rounds."""
         self.trace.append("peace")
         self.nodes.kind, self.shelf.down, self.shelf.stuck = True, False, False
+        self.gateway.kind, self.gateway.absent = True, False
+        self.twin.offered.kinds = OPTIONAL
         self.frozen.clear()
         self.shelf.incomplete.clear()
         self.user_releases()
@@ -217,7 +224,7 @@ class Schedule(Users, Mishaps, Settled):
         if not self.twin.stores:
             self.twin.stores = STORES
             self.twin.start()
-        for kind in ("Service", "Job"):
+        for kind in ("Service", "Job", "HTTPRoute"):
             for raw in self.api.all(kind):
                 if not raw["metadata"].get("ownerReferences"):
                     self.api.delete("user", key_of(raw))

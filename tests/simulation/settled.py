@@ -2,6 +2,7 @@
 
 from modelyard.api import names
 from modelyard.kube.kinds import Key, Raw, key_of
+from tests.simulation.gateway import weights_of
 from tests.simulation.invariants import require, role, terminal
 from tests.simulation.nodes import condition, is_true
 from tests.simulation.shelf import digest_for
@@ -90,10 +91,28 @@ class Settled(World):
             for w in self.api.all("Deployment")
             if w["metadata"]["labels"][names.LABEL_OWNER_UID] == uid
         }
-        require(live == {stable["revision"]}, f"{live} are there, and {stable['revision']} serves")
         place = (NAMESPACE, stable["modelName"], stable["version"])
-        if self.shelf.holds(*place, stable["digest"]):
+        held = self.shelf.holds(*place, stable["digest"])
+        alone = live == {stable["revision"]}
+        kept = bool((raw["spec"].get("traffic") or {}).get("gateway")) and not held
+        require(alone or kept, f"{live} are there, and {stable['revision']} serves")
+        if held:
             require(is_true(raw, "Ready"), f"{key_of(raw)} is not ready")
+            self._routed(raw, stable)
+
+    def _routed(self, raw: Raw, stable: Raw) -> None:
+        """Every route gives everything to stable; a host of an older deployment has none here."""
+        gateway = (raw["spec"].get("traffic") or {}).get("gateway") or {}
+        reason = condition(raw, "TrafficProgrammed")["reason"]
+        if reason == "HostnameConflict" or not raw["spec"]["replicas"]:
+            return
+        service = names.serving_name(raw["metadata"]["name"], stable["revision"])
+        for kind, part in (("HTTPRoute", "rest"), ("GRPCRoute", "grpc")):
+            route = self.api.objects.get(Key(kind, NAMESPACE, raw["metadata"]["name"]))
+            wanted = {service: 100} if part in gateway else None
+            weights = weights_of(route) if route else None
+            require(weights == wanted, f"{kind} says {weights}, not {wanted}")
+        require(is_true(raw, "TrafficProgrammed"), f"TrafficProgrammed: {reason}")
 
     def _still(self) -> None:
         """I7: in a quiet world a reconcile writes nothing."""

@@ -22,7 +22,7 @@ from modelyard.kube.apply import Executor
 from modelyard.kube.cache import Cache
 from modelyard.kube.client import Listing
 from modelyard.kube.failures import Missing
-from modelyard.kube.kinds import CHILDREN, ROOT_NAMES, ROOTS, Key, Kind, Raw, key_of
+from modelyard.kube.kinds import CHILDREN, OPTIONAL, ROOT_NAMES, ROOTS, Key, Kind, Raw, key_of
 from modelyard.plan.core import Event, Plan, Refusal
 from modelyard.plan.deployment import plan_deployment
 from modelyard.plan.observed import PodView, ProgressFact, SentinelFact
@@ -36,12 +36,13 @@ from modelyard.plan.parse import (
 from modelyard.plan.training import plan_training
 from modelyard.plan.version import plan_version
 from tests.builders import STORE, text
+from tests.simulation.gateway import ROUTE_KINDS
 from tests.simulation.model import ApiModel
 from tests.simulation.shelf import Shelf
 
 ACTOR = "operator"
 STORES = (STORE.model_copy(update={"name": "other"}), STORE)
-WATCHED = [kind.name for kind in (*CHILDREN, *ROOTS)]
+WATCHED = [kind.name for kind in (*CHILDREN, *OPTIONAL, *ROOTS)]
 
 
 class Crash(BaseException):
@@ -91,12 +92,24 @@ class Faults:
 
 
 @dataclass
+class FakeOffered:
+    """Whether the cluster has the Gateway API."""
+
+    kinds: tuple[Kind, ...] = OPTIONAL
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(kind.name for kind in self.kinds)
+
+
+@dataclass
 class FakeClient:
     """The client's methods, against the model."""
 
     api: ApiModel
     faults: Faults
     writes: int = 0
+    offered: FakeOffered = field(default_factory=FakeOffered)
 
     def _write(self, act: Callable[[], Any]) -> Any:
         self.faults.before_write()
@@ -125,6 +138,7 @@ class FakeClient:
         return self._write(lambda: self.api.create(ACTOR, manifest, FIELD_MANAGER))
 
     async def apply(self, manifest: Raw, manager: str = FIELD_MANAGER) -> Raw:
+        assert manifest["kind"] not in ROUTE_KINDS or self.offered.kinds, "404"
         return self._write(lambda: self.api.apply(ACTOR, manifest, manager))
 
     async def apply_status(self, owner: Raw, status: Raw) -> Raw:
@@ -173,7 +187,8 @@ class Twin:
     def __init__(self, api: ApiModel, shelf: Shelf, clock: Callable[[], datetime]) -> None:
         self.api, self.shelf, self.clock = api, shelf, clock
         self.faults = Faults()
-        self.client = FakeClient(api, self.faults)
+        self.offered = FakeOffered()
+        self.client = FakeClient(api, self.faults, offered=self.offered)
         self.crashes = 0
         self.stores: tuple[StoreSettings, ...] = STORES
         self.plans: list[tuple[Key, Plan]] = []
@@ -190,7 +205,9 @@ class Twin:
         self.faults.clear()
         config = OperatorConfig(stores=self.stores)
         observer: Any = Observer
-        self.observer = observer(config, self.client, self.cache, self.shelf, self.polls)
+        self.observer = observer(
+            config, self.client, self.cache, self.shelf, self.polls, self.offered
+        )
         executor: Any = Executor
         self.executor = executor(self.client, self.cache, self.shelf, FakeEvents())
         for kind in WATCHED:

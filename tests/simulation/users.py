@@ -44,6 +44,29 @@ ROLLOUTS: tuple[dict[str, Any], ...] = (
     {"steps": [{"pause": {}}, {"weight": 50}, {"pause": {}}]},
     {"steps": [*STEPS, {"weight": 100, "holdSeconds": 30}], "analysis": {"checks": [ERRORS]}},
 )
+COHORTS = [{"name": "beta", "header": {"name": "x-cohort", "value": "beta"}}]
+
+
+def _route(host: str, **parent: Any) -> dict[str, Any]:
+    return {"parentRefs": [{"name": "public", **parent}], "hostnames": [f"{host}.example.com"]}
+
+
+def traffics(name: str) -> tuple[dict[str, Any], ...]:
+    """Return how a deployment of that name may be reached; some share a host with others."""
+    rest, grpc = _route(name), _route(f"{name}-grpc", namespace="infra", sectionName="rpc")
+    shared = {"parentRefs": grpc["parentRefs"], "hostnames": ["shared.example.com"]}
+    return (
+        {},
+        {},
+        {"gateway": {"rest": rest}},
+        {"gateway": {"grpc": grpc}},
+        {"gateway": {"rest": rest, "grpc": grpc}},
+        {"gateway": {"rest": rest, "grpc": grpc}, "cohorts": COHORTS},
+        {"gateway": {"rest": rest, "grpc": shared}},
+        {"gateway": {"rest": _route("shared", port=80), "grpc": grpc}},
+    )
+
+
 IMAGE = {"name": "image", "dtype": "float32", "shape": [-1, 8, 8, 1]}
 LABEL = {"name": "label", "dtype": "int64", "shape": [-1]}
 
@@ -162,6 +185,7 @@ class Users(World):
         spec = {
             "replicas": self.random.choice((1, 1, 2)),
             "rollout": self.random.choice(ROLLOUTS),
+            "traffic": self.random.choice(traffics(name)),
         }
         self.api.create("user", deployment(name, version, **spec))
 
@@ -215,6 +239,7 @@ class Users(World):
                 {"server": self.random.choice(SERVERS)},
                 {"rollout": self.random.choice(ROLLOUTS)},
                 {"paused": self.random.random() < 0.5},
+                {"traffic": self.random.choice(traffics(raw["metadata"]["name"]))},
             )
         )
         self.trace[-1] += f" {key_of(raw)} {change}"

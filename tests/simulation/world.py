@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from modelyard.kube.kinds import Raw
 from tests.builders import NOW
+from tests.simulation.gateway import ROUTE_KINDS, Gateway
 from tests.simulation.invariants import Invariants
 from tests.simulation.model import ApiModel
 from tests.simulation.nodes import Nodes
@@ -13,7 +14,7 @@ from tests.simulation.shelf import Shelf
 from tests.simulation.twin import WATCHED, Twin
 
 NAMESPACE = "team"
-CHILD_KINDS = ("Job", "Pod", "Deployment", "Service")
+CHILD_KINDS = ("Job", "Pod", "Deployment", "Service", *ROUTE_KINDS)
 ROOT_KINDS = ("ModelTraining", "ModelVersion", "ModelDeployment")
 HELD = "example.com/hold"
 """A finalizer of somebody else."""
@@ -28,7 +29,8 @@ class World:
         self.set_back = timedelta(0)
         self.api = ApiModel(self.now)
         self.shelf = Shelf()
-        self.nodes = Nodes(self.api, self.shelf, randomness)
+        self.gateway = Gateway(self.api, randomness)
+        self.nodes = Nodes(self.api, self.shelf, randomness, self.gateway)
         self.twin = Twin(self.api, self.shelf, self.now)
         self.invariants = Invariants(self.api, self.shelf, self.nodes, self.away)
         self.trace: list[str] = []

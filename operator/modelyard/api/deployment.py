@@ -28,6 +28,7 @@ from modelyard.api.rollout import (
     StepStatus,
 )
 from modelyard.api.rollout_gates import ReleaseGateResult
+from modelyard.api.traffic import TrafficSpec, TrafficStatus
 from modelyard.api.version import GoldenSet
 
 
@@ -68,6 +69,9 @@ class ModelDeploymentSpec(Model):
 
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
     """Pods of the serving version."""
+
+    traffic: TrafficSpec = TrafficSpec()
+    """How requests reach the serving versions."""
 
     rollout: RolloutSpec = RolloutSpec()
     """How a new version takes over."""
@@ -171,6 +175,9 @@ class ModelDeploymentStatus(Observed):
 
     gates: Annotated[tuple[ReleaseGateResult, ...], Field(max_length=16)] = ()
     """What the gates say of the version that the spec names."""
+
+    traffic: TrafficStatus | None = None
+    """How requests are divided; absent without a gateway."""
 
     analysis: Annotated[tuple[CheckStatus, ...], Field(max_length=8)] = ()
     """What the checks say, of the present rollout or of the last one."""

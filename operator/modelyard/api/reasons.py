@@ -21,6 +21,7 @@ class ConditionType(StrEnum):
     READY = "Ready"
     MODEL_LOADED = "ModelLoaded"
     ANALYSIS_HEALTHY = "AnalysisHealthy"
+    TRAFFIC_PROGRAMMED = "TrafficProgrammed"
     PAUSED = "Paused"
     ROLLED_BACK = "RolledBack"
     GATES_PASSED = "GatesPassed"
@@ -100,6 +101,16 @@ class Reason(StrEnum):
     ABORTED = "Aborted"
     NOT_ROLLED_BACK = "NotRolledBack"
     UNAVAILABLE = "Unavailable"
+
+    REPLICA_WEIGHTED = "ReplicaWeighted"
+    PROGRAMMED = "Programmed"
+    PROGRAMMING = "Programming"
+    NO_ENDPOINTS = "NoReadyEndpoints"
+    GATEWAY_API_MISSING = "GatewayAPIMissing"
+    GATEWAY_SILENT = "GatewaySilent"
+    ROUTE_REFUSED = "RouteRefused"
+    HOSTNAME_CONFLICT = "HostnameConflict"
+    SPLIT_DIFFERS = "SplitDiffers"
 
 
 class FailureCategory(StrEnum):

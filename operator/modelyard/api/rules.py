@@ -13,6 +13,7 @@ from modelyard.api.deployment import ModelDeployment
 from modelyard.api.measures import LOSSES, METRICS, SCORES
 from modelyard.api.meta import Observed
 from modelyard.api.rollout_rules import ROLLOUT_RULES
+from modelyard.api.traffic_rules import TRAFFIC_RULES
 from modelyard.api.training import ModelTraining
 from modelyard.api.version import ModelVersion
 
@@ -23,6 +24,7 @@ DEPLOYMENT_NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 LIST_KEYS: Mapping[str, tuple[str, ...]] = {
     "Check": ("name",),
     "CheckStatus": ("name",),
+    "Cohort": ("name",),
     "Condition": ("type",),
     "DataSource": ("name",),
     "DatasetLineage": ("name",),
@@ -35,6 +37,7 @@ LIST_KEYS: Mapping[str, tuple[str, ...]] = {
     "ReleaseGateResult": ("name",),
     "Signature": ("name",),
     "TensorSpec": ("name",),
+    "TrafficShare": ("revision",),
 }
 """Fields that identify an element in a list of such models; other lists are replaced whole."""
 
@@ -277,7 +280,7 @@ DEPLOYMENT = Kind(
     model=ModelDeployment,
     plural="modeldeployments",
     short_name="mdep",
-    rules=_DEPLOYMENT_RULES + ROLLOUT_RULES,
+    rules=_DEPLOYMENT_RULES + ROLLOUT_RULES + TRAFFIC_RULES,
     scale=True,
     columns=(
         Column("Ready", ".status.ready", "Ready and wanted pods."),

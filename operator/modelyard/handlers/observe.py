@@ -10,11 +10,22 @@ from modelyard.api.names import version_name
 from modelyard.api.training import ModelTraining
 from modelyard.api.version import ModelVersion
 from modelyard.handlers.polls import Polls
-from modelyard.handlers.references import users_of
+from modelyard.handlers.references import rivals_of, users_of
 from modelyard.handlers.stores import Stores
 from modelyard.kube.cache import Cache, owned_by
 from modelyard.kube.client import Client
-from modelyard.kube.kinds import DEPLOYMENT, JOB, MODEL_VERSION, POD, SERVICE, Key, Raw
+from modelyard.kube.kinds import (
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    JOB,
+    MODEL_VERSION,
+    POD,
+    ROUTES,
+    SERVICE,
+    Key,
+    Raw,
+)
+from modelyard.kube.offered import Offered
 from modelyard.kube.sweep import fill
 from modelyard.plan.analysis import judging
 from modelyard.plan.core import Refusal
@@ -29,6 +40,7 @@ from modelyard.plan.observed import (
     VersionObserved,
 )
 from modelyard.plan.parse import parse_version
+from modelyard.plan.route_views import endpoints_view, route_view
 from modelyard.plan.training import training_needs
 from modelyard.plan.version import version_needs
 from modelyard.plan.views import (
@@ -53,6 +65,7 @@ class Observer:
     cache: Cache
     stores: Stores
     polls: Polls
+    offered: Offered
 
     async def training(
         self, key: Key, raw: Raw, training: ModelTraining, refusal: Refusal | None
@@ -110,6 +123,10 @@ class Observer:
             services=tuple(map(service_view, self._owned(uid, SERVICE.name))),
             pods=pods,
             sentinels=self.polls.sentinels(key, pods, judging(deployment)),
+            offered=self.offered.names,
+            routes=tuple(route_view(raw) for kind in ROUTES for raw in self._owned(uid, kind.name)),
+            endpoints=tuple(map(endpoints_view, self.cache.children(uid, ENDPOINT_SLICE.name))),
+            claims=rivals_of(self.cache, raw),
             refusal=refusal,
         )
 

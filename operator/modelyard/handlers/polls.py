@@ -15,6 +15,7 @@ from modelyard.api.names import PORT_PROGRESS, PORT_SENTINEL
 from modelyard.api.run import ProgressReport
 from modelyard.api.serve import SentinelStatus
 from modelyard.kube.kinds import Key
+from modelyard.plan.clock import timestamp
 from modelyard.plan.observed import PodView, ProgressFact, SentinelFact
 
 TIMEOUT = aiohttp.ClientTimeout(total=2)
@@ -88,7 +89,7 @@ class Polls:
     async def _ask_trainer(self, session: aiohttp.ClientSession, wish: _Wish) -> None:
         answer = await _get(session, f"http://{wish.pod.pod_ip}:{PORT_PROGRESS}/progress")
         before = self._progress.get(wish.pod.uid)
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = timestamp(datetime.now(UTC))
         try:
             report = ProgressReport.model_validate_json(answer) if answer else None
         except ValidationError:
@@ -99,8 +100,9 @@ class Polls:
             self._progress[wish.pod.uid] = replace(before, reachable=False)
 
     async def _ask_sentinel(self, session: aiohttp.ClientSession, wish: _Wish) -> None:
+        asked = timestamp(datetime.now(UTC))
         answer = await _get(session, f"http://{wish.pod.pod_ip}:{PORT_SENTINEL}/status")
-        fact = _sentinel(wish.pod.uid, answer) if answer else None
+        fact = _sentinel(wish.pod.uid, answer, asked) if answer else None
         if fact is not None:
             self._sentinels[wish.pod.uid] = fact
 
@@ -114,12 +116,12 @@ async def _get(session: aiohttp.ClientSession, url: str) -> bytes | None:
         return None
 
 
-def _sentinel(pod_uid: str, answer: bytes) -> SentinelFact | None:
+def _sentinel(pod_uid: str, answer: bytes, asked: str) -> SentinelFact | None:
     """Read a sentinel's answer; None if it makes no sense."""
     try:
         status = SentinelStatus.model_validate_json(answer)
     except ValidationError:
         return None
     return SentinelFact(
-        pod_uid, status.digest, status.golden.value, status.message, status.counters
+        pod_uid, status.digest, status.golden.value, status.message, status.counters, asked
     )

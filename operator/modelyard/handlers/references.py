@@ -4,10 +4,16 @@ from collections.abc import Iterator
 
 from modelyard.kube.cache import Cache, owner_label
 from modelyard.kube.kinds import MODEL_DEPLOYMENT, MODEL_VERSION, ROOT_NAMES, Key, Raw, key_of
+from modelyard.plan.claims import claims_of
+from modelyard.plan.parse import Unreadable, parse_deployment
+from modelyard.plan.route import Claim
+
+HOST = "Host"
+"""Stands for a host name at a Gateway: no object, but deployments refer to it."""
 
 
 def references(raw: Raw) -> Iterator[Key]:
-    """Yield the versions that a deployment names, serves, loads, or keeps warm."""
+    """Yield the versions that a deployment names, serves, loads, or keeps warm, and its hosts."""
     if raw["kind"] != MODEL_DEPLOYMENT.name:
         return
     namespace = raw["metadata"]["namespace"]
@@ -16,6 +22,24 @@ def references(raw: Raw) -> Iterator[Key]:
     roles = [raw.get("spec") or {}, status.get("stable") or {}, status.get("canary") or {}, warm]
     for name in {role.get("modelVersionName") for role in roles} - {None}:
         yield Key(MODEL_VERSION.name, namespace, str(name))
+    for claim in _claims(raw):
+        yield Key(HOST, claim.parent.namespace or "", f"{claim.parent.name}/{claim.hostname}")
+
+
+def _claims(deployment: Raw) -> tuple[Claim, ...]:
+    """Return the hosts that a deployment wants; one that cannot be read gets none."""
+    if not ((deployment.get("spec") or {}).get("traffic") or {}).get("gateway"):
+        return ()
+    parsed = parse_deployment(deployment)
+    return () if isinstance(parsed, Unreadable) else tuple(claims_of(parsed))
+
+
+def rivals_of(cache: Cache, deployment: Raw) -> tuple[Claim, ...]:
+    """Return what other deployments want of the hosts that this one wants."""
+    hosts = [key for key in cache.references(deployment) if key.kind == HOST]
+    rivals = {rival for host in hosts for rival in cache.referrers(host)} - {key_of(deployment)}
+    found = (cache.get(rival) for rival in sorted(rivals))
+    return tuple(claim for raw in found if raw is not None for claim in _claims(raw))
 
 
 def affected(cache: Cache, key: Key, raw: Raw) -> Iterator[Key]:
@@ -26,7 +50,8 @@ def affected(cache: Cache, key: Key, raw: Raw) -> Iterator[Key]:
             yield owner
         return
     yield key
-    yield from references(raw)
+    for reference in references(raw):
+        yield from cache.referrers(reference) if reference.kind == HOST else (reference,)
     if key.kind == MODEL_VERSION.name:
         yield from cache.referrers(key)
         training = _training_of(cache, raw)

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -29,9 +30,10 @@ from modelyard.kube.connection import Connection, find_connection
 from modelyard.kube.domain import DomainMetrics
 from modelyard.kube.events import EventPoster
 from modelyard.kube.failures import Forbearance
-from modelyard.kube.kinds import ROOTS, Key, Raw
+from modelyard.kube.kinds import OPTIONAL, ROOTS, Key, Kind, Raw
 from modelyard.kube.lease import Elector, LeaseLost
 from modelyard.kube.metrics import LoopMetrics
+from modelyard.kube.offered import Offered
 from modelyard.kube.queue import WorkQueue
 from modelyard.kube.sweep import fill, places, sweep
 
@@ -57,6 +59,7 @@ class Operator:
         self._stop = asyncio.Event()
         self._relisted = asyncio.Event()
         self._cache = Cache(references)
+        self._offered = Offered(client, self._cache)
         self._queue = WorkQueue(metrics)
         self._health = Health(metrics, self._queue)
         identity = os.environ.get("POD_UID") or f"{socket.gethostname()}-{os.getpid()}"
@@ -99,6 +102,10 @@ class Operator:
         self._health.filled()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch())
+            group.create_task(self._offered.look_again())
+            for kind in OPTIONAL:
+                for namespace in self._config.namespaces or ("",):
+                    group.create_task(self._offered.follow(kind, namespace))
             group.create_task(self._lead(group))
 
     async def _watch(self) -> None:
@@ -128,7 +135,9 @@ class Operator:
                 self._queue.add(key)
 
     def _start(self, group: asyncio.TaskGroup) -> None:
-        observer = Observer(self._config, self._client, self._cache, self._stores, self._polls)
+        observer = Observer(
+            self._config, self._client, self._cache, self._stores, self._polls, self._offered
+        )
         events = EventPoster(self._client, self._queue.lull)
         executor = Executor(self._client, self._cache, self._stores, events)
         loop = Loop(self._cache, self._queue, executor, self._metrics, kindreds(observer))
@@ -151,19 +160,12 @@ class Operator:
         Raises:
             Refused: the right to list a kind is missing.
         """
-        for kind, namespace in places(self._config.namespaces):
-            forbearance = Forbearance(REFUSED_SECONDS)
-            while True:
-                try:
-                    await fill(self._client, self._cache, kind, namespace)
-                    break
-                except Retry as retry:
-                    forbearance.answered()
-                    LOG.info("the API server is not ready: %s", retry)
-                    await asyncio.sleep(retry.after or 1)
-                except Refused as refused:
-                    forbearance.refused(refused)
-                    await asyncio.sleep(1)
+        await _insist(self._offered.look)
+        for kind, namespace in self._places():
+            await _insist(functools.partial(fill, self._client, self._cache, kind, namespace))
+
+    def _places(self) -> list[tuple[Kind, str]]:
+        return places(self._config.namespaces, self._offered.kinds)
 
     async def _sweep(self) -> None:
         """Compare the cache with the API server before each resync, and after LISTs of kopf's."""
@@ -173,9 +175,29 @@ class Operator:
             await asyncio.sleep(SETTLE_SECONDS)
             self._relisted.clear()
             try:
-                await sweep(self._client, self._cache, self._config.namespaces, self._metrics)
+                await sweep(self._client, self._cache, self._places(), self._metrics)
             except (Retry, Refused) as obstacle:
                 LOG.warning("a sweep broke off: %s", obstacle)
+
+
+async def _insist(ask: Callable[[], Awaitable[object]]) -> None:
+    """Ask the API server for as long as it takes.
+
+    Raises:
+        Refused: it has refused for too long.
+    """
+    forbearance = Forbearance(REFUSED_SECONDS)
+    while True:
+        try:
+            await ask()
+            return
+        except Retry as retry:
+            forbearance.answered()
+            LOG.info("the API server is not ready: %s", retry)
+            await asyncio.sleep(retry.after or 1)
+        except Refused as refused:
+            forbearance.refused(refused)
+            await asyncio.sleep(1)
 
 
 def _port() -> int:

@@ -226,21 +226,36 @@ class Client:
         return await self._json(Call(method, path, encode(lease), timeout=5, urgent=True))
 
     async def watch(
-        self, kind: Kind, namespace: str, name: str, seconds: int
+        self, kind: Kind, namespace: str, seconds: int, **selection: str
     ) -> AsyncGenerator[Raw, None]:
-        """Yield the watch events of one object for at most `seconds`."""
-        query = {
-            "watch": "true",
-            "fieldSelector": f"metadata.name={name}",
-            "timeoutSeconds": str(seconds),
-        }
+        """Yield the watch events of a kind for at most `seconds`.
+
+        Args:
+            kind: what to watch.
+            namespace: where; empty means everywhere.
+            seconds: for how long.
+            selection: parameters of the request, for instance `labelSelector`.
+        """
+        query = {"watch": "true", "timeoutSeconds": str(seconds), **selection}
         call = Call("GET", kind.path(namespace), query=query, timeout=seconds + 5, urgent=True)
         async with await self._request(call) as answer:
             try:
                 async for line in answer.content:
                     yield from_json(line)
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                raise Retry(f"The watch of {name} broke off: {error!r}") from error
+                raise Retry(f"The watch of {kind.plural} broke off: {error!r}") from error
+
+    async def resources(self, root: str) -> frozenset[str]:
+        """Return the plural names that a group and version serves, none if it does not exist.
+
+        Args:
+            root: path of group and version, for instance `/apis/batch/v1`.
+        """
+        try:
+            found = await self._json(Call("GET", root))
+        except Missing:
+            return frozenset()
+        return frozenset(entry["name"] for entry in found.get("resources") or ())
 
     async def _json(self, call: Call) -> Raw:
         return cast(Raw, from_json(await self._send(call)))

@@ -50,6 +50,9 @@ POD = Kind("Pod", "v1", "pods")
 DEPLOYMENT = Kind("Deployment", "apps/v1", "deployments")
 SERVICE = Kind("Service", "v1", "services")
 EVENT = Kind("Event", "v1", "events")
+HTTP_ROUTE = Kind("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes")
+GRPC_ROUTE = Kind("GRPCRoute", "gateway.networking.k8s.io/v1", "grpcroutes")
+ENDPOINT_SLICE = Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices")
 LEASE = Kind("Lease", "coordination.k8s.io/v1", "leases")
 
 ROOTS = (MODEL_TRAINING, MODEL_VERSION, MODEL_DEPLOYMENT)
@@ -58,7 +61,13 @@ ROOTS = (MODEL_TRAINING, MODEL_VERSION, MODEL_DEPLOYMENT)
 CHILDREN = (JOB, POD, DEPLOYMENT, SERVICE)
 """The kinds of labelled objects that belong to one of the roots."""
 
-KINDS = {kind.name: kind for kind in (*ROOTS, *CHILDREN, EVENT, LEASE)}
+ROUTES = (HTTP_ROUTE, GRPC_ROUTE)
+"""Kinds that a cluster serves only if somebody has installed the Gateway API."""
+
+OPTIONAL = (ENDPOINT_SLICE, *ROUTES)
+"""The kinds of labelled objects that are looked at only where routes are served."""
+
+KINDS = {kind.name: kind for kind in (*ROOTS, *CHILDREN, *OPTIONAL, EVENT, LEASE)}
 ROOT_NAMES = frozenset(kind.name for kind in ROOTS)
 
 

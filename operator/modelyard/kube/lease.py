@@ -146,7 +146,8 @@ class Elector:
         """Watch the Lease; return True once it changes or is free, False when the watch ends."""
         settings = self._settings
         seconds = math.ceil(settings.retry_seconds) + 1
-        events = self._client.watch(LEASE, settings.namespace, settings.name, seconds)
+        only = {"fieldSelector": f"metadata.name={settings.name}"}
+        events = self._client.watch(LEASE, settings.namespace, seconds, **only)
         first = True
         async with contextlib.aclosing(events):
             async for event in events:

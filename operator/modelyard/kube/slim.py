@@ -19,6 +19,8 @@ KEPT_SPEC = {
     "Pod": ("nodeName",),
     "Deployment": ("replicas", "selector"),
     "Service": ("selector", "ports", "type"),
+    "HTTPRoute": ("parentRefs", "hostnames", "rules"),
+    "GRPCRoute": ("parentRefs", "hostnames", "rules"),
 }
 """Fields of `spec` that are kept; of our own kinds all are."""
 
@@ -58,7 +60,14 @@ def slim(raw: Raw, known: Raw | None = None) -> Raw:
             kept["spec"] = _spec(kind, raw["spec"])
     if "status" in raw:
         kept["status"] = _interned(raw["status"])
+    if "endpoints" in raw:
+        kept["endpoints"] = [_endpoint(entry) for entry in raw["endpoints"] or ()]
     return kept
+
+
+def _endpoint(entry: Raw) -> Raw:
+    """Return what tells whether an endpoint is ready, without its addresses."""
+    return {"conditions": _interned(entry.get("conditions") or {})}
 
 
 def _generation(raw: Raw) -> tuple[str, int] | None:

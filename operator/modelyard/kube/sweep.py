@@ -21,12 +21,19 @@ GRACE_SECONDS = 1.0
 """How long an event that is under way may take before the object is read instead."""
 
 
-def places(namespaces: Namespaces) -> list[tuple[Kind, str]]:
-    """Return what has to be listed, children before their owners."""
-    return [(kind, n) for kind in (*CHILDREN, *ROOTS) for n in namespaces or ("",)]
+def places(namespaces: Namespaces, optional: Iterable[Kind] = ()) -> list[tuple[Kind, str]]:
+    """Return what has to be listed, children before their owners.
+
+    Args:
+        namespaces: what is watched; empty means all.
+        optional: kinds that this cluster serves beside those that every one does.
+    """
+    return [(kind, n) for kind in (*CHILDREN, *optional, *ROOTS) for n in namespaces or ("",)]
 
 
-async def fill(client: Client, cache: Cache, kind: Kind, namespace: str, owner: str = "") -> None:
+async def fill(
+    client: Client, cache: Cache, kind: Kind, namespace: str, owner: str = ""
+) -> Listing:
     """Bring one kind in the cache up to date, or only the children of the owner of that uid."""
     label = f"{LABEL_OWNER_UID}={owner}" if owner else _label(kind)
     listing = await client.list_objects(kind, namespace, label)
@@ -36,9 +43,12 @@ async def fill(client: Client, cache: Cache, kind: Kind, namespace: str, owner: 
         cache.put(raw)
     known = cache.children(owner, kind.name) if owner else _cached(cache, kind, namespace)
     _drop_ghosts(cache, known, listing)
+    return listing
 
 
-async def sweep(client: Client, cache: Cache, namespaces: Namespaces, metrics: LoopMetrics) -> None:
+async def sweep(
+    client: Client, cache: Cache, where: Iterable[tuple[Kind, str]], metrics: LoopMetrics
+) -> None:
     """Make the cache agree with the API server, whatever the watches lost.
 
     Reads metadata only, and whole objects only where the cache stays behind for a while. What is
@@ -46,7 +56,7 @@ async def sweep(client: Client, cache: Cache, namespaces: Namespaces, metrics: L
     read after its children.
     """
     behind: list[tuple[Kind, Raw]] = []
-    for kind, namespace in reversed(places(namespaces)):
+    for kind, namespace in reversed(tuple(where)):
         listing = await client.list_metadata(kind, namespace, _label(kind))
         metrics.ghosts.inc(_drop_ghosts(cache, _cached(cache, kind, namespace), listing))
         behind += [(kind, raw) for raw in listing.objects if _is_behind(cache, kind, raw)]
@@ -70,7 +80,7 @@ async def _catch_up(client: Client, cache: Cache, kind: Kind, meta: Raw) -> bool
 
 
 def _label(kind: Kind) -> str:
-    return LABEL_OWNER_UID if kind in CHILDREN else ""
+    return LABEL_OWNER_UID if kind not in ROOTS else ""
 
 
 def _cached(cache: Cache, kind: Kind, namespace: str) -> list[Raw]:

@@ -22,7 +22,9 @@ UNBOUNDED = 10_000_000
 
 def judging(deployment: ModelDeployment) -> bool:
     """Tell whether the counters of the pods are needed now."""
-    return deployment.status.step is not None and deployment.spec.rollout.analysis is not None
+    spec = deployment.spec
+    read = spec.rollout.analysis is not None or spec.traffic.gateway is not None
+    return deployment.status.step is not None and read
 
 
 def limits_of(analysis: Analysis) -> Limits:

@@ -41,6 +41,7 @@ TYPES: Mapping[str, tuple[ConditionType, ...]] = {
         ConditionType.MODEL_LOADED,
         ConditionType.PAUSED,
         ConditionType.ROLLED_BACK,
+        ConditionType.TRAFFIC_PROGRAMMED,
         ConditionType.READY,
     ),
 }
@@ -60,6 +61,9 @@ _SILENT = frozenset(
         Reason.PUBLISHING,
         Reason.NOT_PAUSED,
         Reason.NOT_ROLLED_BACK,
+        Reason.PROGRAMMING,
+        Reason.NO_ENDPOINTS,
+        Reason.REPLICA_WEIGHTED,
     }
 )
 _GOOD_WHEN_FALSE = frozenset(

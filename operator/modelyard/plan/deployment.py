@@ -20,6 +20,7 @@ from modelyard.plan.release import Situation, released
 from modelyard.plan.serving import effects
 from modelyard.plan.serving_status import with_serving
 from modelyard.plan.target import target_refusal, wanted_version
+from modelyard.plan.traffic_status import with_traffic
 
 DeploymentDraft = Draft[ModelDeploymentStatus]
 
@@ -39,6 +40,7 @@ def plan_deployment(
     wanted = wanted_version(deployment, observed, now)
     draft = _accepted(draft, observed.refusal or refusal)
     decided = released(Situation(deployment, observed, wanted, refusal), draft)
+    decided = with_traffic(deployment, decided, observed)
     decided = _explained(decided, observed.refusal or refusal)
     if _decisions(decided.status) != _decisions(before):
         return with_serving(deployment, decided, observed).plan()
@@ -64,7 +66,8 @@ def _next_look(deployment: ModelDeployment, draft: DeploymentDraft) -> float | N
     if status.canary is not None and status.step is None:
         age = seconds_since(status.canary.since, draft.now)
         waits += [POLL_SECONDS, deployment.spec.server.load_deadline_seconds - age]
-    if status.step is not None:
+    routed = status.traffic is not None and status.traffic.programmed_since is None
+    if status.step is not None or routed:
         waits.append(POLL_SECONDS)
     return max(1.0, min(waits)) if waits else None
 

@@ -10,6 +10,7 @@ from modelyard.api.serve import ServerCounters
 from modelyard.api.store import StoreSettings
 from modelyard.api.version import ModelVersion
 from modelyard.plan.core import Refusal
+from modelyard.plan.route import Claim, EndpointsView, RouteView
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,8 @@ class SentinelFact:
     message: str = ""
     counters: ServerCounters | None = None
     """What the server has answered so far; None if it did not tell."""
+    time: str = ""
+    """RFC 3339 time at which it was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +219,12 @@ class DeploymentObserved:
     services: tuple[ServiceView, ...] = ()
     pods: tuple[PodView, ...] = ()
     sentinels: tuple[SentinelFact, ...] = ()
+    offered: frozenset[str] = frozenset()
+    """Kinds of the Gateway API that the cluster serves."""
+    routes: tuple[RouteView, ...] = ()
+    endpoints: tuple[EndpointsView, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    """What other deployments want of the hosts that this one wants."""
     refusal: Refusal | None = None
 
     def store(self, name: str) -> StoreSettings | None:

@@ -17,6 +17,7 @@ from modelyard.plan.gating import exempt, judge_release, refused_by
 from modelyard.plan.observed import DeploymentObserved
 from modelyard.plan.revision import block_of
 from modelyard.plan.rollout import Broken, Proved, judge_canary
+from modelyard.plan.split import split_looked
 from modelyard.plan.traffic import recorded
 
 SOMEBODY = "somebody"
@@ -184,7 +185,9 @@ def _loading(here: Situation, draft: DeploymentDraft, canary: ServedVersion) -> 
         return failed(here.deployment, draft, canary, failure)
     if not isinstance(outcome, Proved):
         return draft.set(message=bounded(outcome.obstacle) or None)
-    if draft.status.stable is None or not here.deployment.spec.rollout.steps:
+    spec = here.deployment.spec
+    at_once = not spec.rollout.steps and spec.traffic.gateway is None
+    if draft.status.stable is None or at_once:
         return promoted(here.deployment, draft, canary)
     text = f"{canary.model_version_name} (revision {canary.revision}) is loaded."
     return _entered(here, draft, 0).judge(yes(ConditionType.MODEL_LOADED, Reason.LOADED, text))
@@ -212,6 +215,7 @@ def _stepped(
         draft = draft.set(step=step)
     if step.held_since is not None:
         draft = looked(here.deployment, draft, canary, here.observed)
+        draft = split_looked(here.deployment, draft, here.observed)
     elapsed = steps.elapsed_of(step, draft.now)
     decision = steps.decide(here.deployment, draft.status, step, here.observed, elapsed)
     match decision:

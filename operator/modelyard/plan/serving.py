@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 from modelyard.api.deployment import ModelDeployment, ModelDeploymentStatus, ServedVersion
 from modelyard.plan.core import Action, Apply, Create, Delete
+from modelyard.plan.gateway import let_go, may_write, view_of, wanted_routes
+from modelyard.plan.manifests.routes import API_VERSION as ROUTE_API
+from modelyard.plan.manifests.routes import route_manifest
 from modelyard.plan.manifests.services import public_service, version_service
 from modelyard.plan.manifests.serving_deployment import (
     SCALE_MANAGER,
@@ -35,6 +38,7 @@ def effects(
         yield from _workload(deployment, version, replicas, observed)
         yield from _version_service(deployment, version, observed)
     yield from _traffic(deployment, status, observed)
+    yield from _routes(deployment, status, observed)
     yield from _cleanup(deployment, status, observed)
 
 
@@ -79,8 +83,11 @@ def _version_service(
     deployment: ModelDeployment, version: ServedVersion, observed: DeploymentObserved
 ) -> Iterator[Action]:
     manifest = version_service(deployment, version)
-    if all(service.name != manifest["metadata"]["name"] for service in observed.services):
+    there = [s for s in observed.services if s.name == manifest["metadata"]["name"]]
+    if not there:
         yield Create(manifest, IDENTITY)
+    elif any(service.revision != version.revision for service in there):
+        yield Apply(manifest)  # a gateway would send requests to other pods, or to none
 
 
 def _traffic(
@@ -95,6 +102,25 @@ def _traffic(
         yield Apply(public_service(deployment, stable, stable.revision))
     elif canary is not None and _may_have_traffic(deployment, status, observed):
         yield Apply(public_service(deployment, canary, wanted))
+
+
+def _routes(
+    deployment: ModelDeployment, status: ModelDeploymentStatus, observed: DeploymentObserved
+) -> Iterator[Action]:
+    """Yield the routes that say something else than they should, and those that should not be."""
+    wanted = wanted_routes(deployment, status, observed)
+    for route in wanted:
+        view = view_of(route, observed)
+        changed = view is None or view.route != route
+        offered = route.kind in observed.offered
+        if changed and offered and may_write(deployment, route, observed):
+            yield Apply(route_manifest(deployment, route))
+    kept = {route.kind for route in wanted}
+    for view in observed.routes:
+        if view.route.kind not in kept and not view.deleting:
+            yield Delete(
+                ROUTE_API, view.route.kind, deployment.metadata.namespace, view.name, view.uid
+            )
 
 
 def _may_have_traffic(
@@ -114,6 +140,8 @@ def _cleanup(
     if status.stable is not None and selection(deployment, observed) != (
         split(deployment, status).selection
     ):
+        return
+    if not let_go(deployment, status, observed):
         return
     kept = {version.revision for version in recorded(status)}
     namespace = deployment.metadata.namespace

@@ -90,5 +90,7 @@ def _phase(deployment: ModelDeployment, draft: DeploymentDraft) -> DeploymentPha
     if status.stable is None:
         return DeploymentPhase.DEGRADED if status.blocked_version else DeploymentPhase.PENDING
     full = status.ready_replicas >= deployment.spec.replicas
-    healthy = full and draft.holds(ConditionType.READY) and status.blocked_version is None
+    reached = draft.state(ConditionType.TRAFFIC_PROGRAMMED) != "False"
+    served = full and reached and draft.holds(ConditionType.READY)
+    healthy = served and status.blocked_version is None
     return DeploymentPhase.HEALTHY if healthy else DeploymentPhase.DEGRADED

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelyard.api.deployment import ModelDeployment, ModelDeploymentStatus, ServedVersion
-from modelyard.api.reasons import Reason
-from modelyard.api.rollout import OnNoData, RolloutStep, StepStatus
+from modelyard.api.reasons import ConditionType, Reason
+from modelyard.api.rollout import CheckStatus, OnNoData, RolloutStep, StepStatus
 from modelyard.plan.clock import seconds_since
+from modelyard.plan.gateway import canary_weight, programmed
 from modelyard.plan.observed import DeploymentObserved
 from modelyard.plan.rollout import memory_text, pods_of, short_of_memory, workload_of
 from modelyard.plan.traffic import ALL_WEIGHT, selection, split
@@ -26,6 +27,8 @@ class Wait:
     """Stay; `word` says what for."""
 
     word: str
+    otherwise: str = ""
+    """Why the rollout ends if it lasts beyond the deadline; empty waits for as long as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +103,23 @@ def restarts_of(version: ServedVersion, observed: DeploymentObserved) -> int:
 def in_force(
     deployment: ModelDeployment, status: ModelDeploymentStatus, observed: DeploymentObserved
 ) -> bool:
-    """Tell whether the canary has its pods, and the public Service selects as the step says."""
-    return ready_for(deployment, status, observed) and (
-        selection(deployment, observed) == split(deployment, status).selection
+    """Tell whether the canary has its pods, and Service and routes say what the step says."""
+    selected = selection(deployment, observed) == split(deployment, status).selection
+    return (
+        ready_for(deployment, status, observed)
+        and selected
+        and _routed(deployment, status, observed)
     )
+
+
+def _routed(
+    deployment: ModelDeployment, status: ModelDeploymentStatus, observed: DeploymentObserved
+) -> bool:
+    """Tell whether every gateway follows the step; without a gateway the Service is all."""
+    if deployment.spec.traffic.gateway is None or status.step is None:
+        return True
+    weight = canary_weight(deployment, status, observed)
+    return weight == status.step.weight and programmed(deployment, status, observed)
 
 
 def ready_for(
@@ -128,13 +144,35 @@ def decide(
         return failure
     if deployment.spec.paused:
         return Wait("Resume")
-    if step.ordered:
-        return Wait("Traffic") if elapsed.held is None else Next()
     steps = plan_of(deployment)
     spec = steps[min(step.index, len(steps) - 1)]
-    if spec.pause is not None:
+    if spec.pause is not None and not step.ordered:
         return Wait("Promote")
-    return _held(deployment, status, spec, elapsed)
+    missing = _missing(deployment, status, observed, elapsed)
+    decision = missing or (Next() if step.ordered else _held(deployment, status, spec, elapsed))
+    left = deployment.spec.rollout.progress_deadline_seconds + spec.hold_seconds - elapsed.step
+    if isinstance(decision, Wait) and decision.otherwise and left <= 0:
+        return _too_slow(decision.otherwise)
+    return decision
+
+
+def _missing(
+    deployment: ModelDeployment,
+    status: ModelDeploymentStatus,
+    observed: DeploymentObserved,
+    elapsed: Elapsed,
+) -> Wait | None:
+    """Return what keeps the weight from being in force.
+
+    Routes must say it at every look: a canary that lost pods since has less than its weight.
+    """
+    gateway = deployment.spec.traffic.gateway is not None
+    if elapsed.held is not None and (not gateway or in_force(deployment, status, observed)):
+        return None
+    if not gateway or not ready_for(deployment, status, observed):
+        return Wait("Traffic", "its traffic is not in force")
+    said = (c.message for c in status.conditions if c.type == ConditionType.TRAFFIC_PROGRAMMED)
+    return Wait("Gateway", f"its traffic is not in force: {next(said, '')}".rstrip(".: "))
 
 
 def elapsed_of(step: StepStatus, now: datetime) -> Elapsed:
@@ -149,20 +187,41 @@ def _held(
     spec: RolloutStep,
     elapsed: Elapsed,
 ) -> Decision:
-    deadline = deployment.spec.rollout.progress_deadline_seconds + spec.hold_seconds
-    left = deadline - elapsed.step
-    if elapsed.held is None:
-        return Wait("Traffic") if left > 0 else _too_slow("its traffic is not in force")
-    if elapsed.held < spec.hold_seconds:
+    """Decide about a step whose weight is in force."""
+    if elapsed.held is None or elapsed.held < spec.hold_seconds:
         return Wait("Hold")
     open_checks = [check for check in status.analysis if check.verdict != "Pass"]
-    if not _analysed(deployment, status) or open_checks:
-        no_data = _without_data(deployment, status)
-        if no_data is not None:
-            return no_data
-        why = "; ".join(check.message for check in open_checks) or "there was no traffic to judge"
-        return Wait("Checks") if left > 0 else _too_slow(why)
-    return Next()
+    unjudged = not _analysed(deployment, status) or open_checks
+    no_data = _without_data(deployment, status) if unjudged else None
+    split = _split(deployment, status)
+    if isinstance(no_data, Fail) or split is None:
+        return no_data or (_checking(open_checks) if unjudged else Next())
+    return split
+
+
+def _checking(open_checks: list[CheckStatus]) -> Wait:
+    why = "; ".join(check.message for check in open_checks) or "there was no traffic to judge"
+    return Wait("Checks", why)
+
+
+def _split(deployment: ModelDeployment, status: ModelDeploymentStatus) -> Wait | None:
+    """Return why requests are not known to be divided as the routes say.
+
+    Without steps the new version gets all at once, and nothing is to be compared.
+    """
+    spec, traffic = deployment.spec, status.traffic
+    if traffic is None or not spec.rollout.steps or not spec.replicas:
+        return None
+    match traffic.verdict:
+        case "Agrees":
+            return None
+        case "Differs":
+            return Wait("Split", f"requests are not divided as they should: {traffic.message}")
+        case _:
+            analysis = spec.rollout.analysis
+            if analysis is not None and analysis.on_no_data is OnNoData.PASS:
+                return None
+            return Wait("Requests", "too few requests came through the gateway to see the split")
 
 
 def _analysed(deployment: ModelDeployment, status: ModelDeploymentStatus) -> bool:
@@ -184,7 +243,7 @@ def _without_data(deployment: ModelDeployment, status: ModelDeploymentStatus) ->
 
 
 def _too_slow(why: str) -> Fail:
-    text = f"The step did not end within its deadline: {why}."
+    text = f"The step did not end within its deadline: {why.rstrip('.')}."
     return Fail(Reason.PROGRESS_DEADLINE_EXCEEDED, text)
 
 

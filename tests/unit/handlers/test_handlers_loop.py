@@ -22,7 +22,7 @@ from modelyard.kube.queue import WorkQueue
 from tests.builders import STORE, raw_training
 from tests.simulation.model import ApiModel
 from tests.simulation.shelf import Shelf
-from tests.simulation.twin import FakeClient, FakeEvents, FakePolls, Faults
+from tests.simulation.twin import FakeClient, FakeEvents, FakeOffered, FakePolls, Faults
 
 
 class Recorder(FakeClient):
@@ -65,7 +65,8 @@ class Yard:
         fakes: Any = self.client, self.cache, Shelf()
         polls: Any = FakePolls()
         events: Any = FakeEvents()
-        observer = Observer(OperatorConfig(stores=(STORE,)), *fakes, polls)
+        offered: Any = FakeOffered()
+        observer = Observer(OperatorConfig(stores=(STORE,)), *fakes, polls, offered)
         executor = Executor(*fakes, events)
         self.loop = Loop(self.cache, self.queue, executor, metrics, kindreds(observer))
         self.cache.listen(self._enqueue)

@@ -8,7 +8,7 @@ from modelyard.kube.cache import Cache
 from modelyard.kube.client import Listing
 from modelyard.kube.kinds import JOB, Kind, key_of
 from modelyard.kube.metrics import LoopMetrics
-from modelyard.kube.sweep import fill, sweep
+from modelyard.kube.sweep import fill, places, sweep
 from tests.unit.kube.test_kube_cache import make_child
 
 
@@ -28,7 +28,7 @@ class Frozen:
 async def swept(cache: Cache, client: Any) -> int:
     """Sweep, and return how many ghosts were found."""
     metrics = LoopMetrics(CollectorRegistry())
-    await sweep(client, cache, (), metrics)
+    await sweep(client, cache, places(()), metrics)
     return int(metrics.ghosts._value.get())
 
 

@@ -490,5 +490,6 @@ def test_the_conditions_of_a_deployment_are_all_there_from_the_start():
         "ModelLoaded",
         "Paused",
         "RolledBack",
+        "TrafficProgrammed",
         "Ready",
     }

@@ -85,7 +85,7 @@ class Yard:
     def go(self, seconds=0.0):
         """Let time go by, and let the operator plan until it rests."""
         self.seconds += seconds
-        for _ in range(12):
+        for _ in range(20):
             plan = plan_deployment(self.deployment, self.observed(), later(self.seconds))
             self.deployment = applied(self.deployment, plan)
             for action in plan.actions:
@@ -269,7 +269,7 @@ def test_the_verdict_is_the_same_when_the_operator_starts_anew_at_every_look():
     """Everything the judge knows stands in the status: planning is a pure function of it."""
     once = Yard([{"weight": 50, "holdSeconds": 600}], rollout={"analysis": CHECKS}).go()
     again = Yard([{"weight": 50, "holdSeconds": 600}], rollout={"analysis": CHECKS}).go()
-    for _ in range(12):
+    for _ in range(20):
         once.traffic(1, failed=5)
         again.traffic(1, failed=5)
         dumped = again.deployment.model_dump_json(by_alias=True)
