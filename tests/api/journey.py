@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,9 +188,11 @@ def outline(raw: Raw) -> str:
     """Return what must be equal in every run, as JSON with conditions sorted."""
     meta = raw["metadata"]
     kept = ("labels", "finalizers", "ownerReferences", "generation")
-    status = dict(raw.get("status") or {})
+    status = deepcopy(raw.get("status") or {})
     if "conditions" in status:
         status["conditions"] = sorted(status["conditions"], key=lambda c: str(c["type"]))
+    for entry in status.get("history") or ():
+        entry.pop("durationSeconds")  # how long it took is no matter of what came of it
     found = {"metadata": {name: meta.get(name) for name in kept}, "status": status}
     return json.dumps({**found, "spec": raw.get("spec")}, sort_keys=True)
 
