@@ -22,16 +22,23 @@ ROLLOUT = {
     "warmStableSeconds": 120,
     "progressDeadlineSeconds": 240,
 }
-THROTTLED = {"resources": {"requests": {"cpu": "20m"}, "limits": {"cpu": "60m"}}}
+HEAVY = {"architecture": {"name": "MLP", "denseUnits": [4096, 4096]}}
+"""As good as the others, and several times as slow: only live traffic can tell."""
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
 def versions(yard):
-    """Two versions of one model, v1 and v2."""
-    names = ["canary-one", "canary-two"]
-    yard.apply(*(training(name, lambda spec: spec.update(modelName="bird")) for name in names))
-    return sorted(yard.completed(name)["status"]["modelVersionName"] for name in names)
+    """Three versions of one model: two alike, and one that is slow."""
+    for name, recipe in (("canary-one", {}), ("canary-two", {}), ("canary-slow", HEAVY)):
+        yard.apply(training(name, lambda spec, recipe=recipe: _of_bird(spec, recipe)))
+    names = ("canary-one", "canary-two", "canary-slow")
+    return [yard.completed(name)["status"]["modelVersionName"] for name in names]
+
+
+def _of_bird(spec, recipe):
+    spec["modelName"] = "bird"
+    spec["recipe"].update(recipe)
 
 
 def _patch(yard, **spec):
@@ -59,7 +66,7 @@ def _serves(yard, version, seconds=300):
 
 
 def test_steps_promote_a_good_version_and_roll_back_a_slow_one(yard, versions):
-    one, two = versions
+    one, two, slow = versions
     yard.apply(deployment("bird", one, lambda spec: spec.update(rollout=ROLLOUT, replicas=1)))
     _serves(yard, one)
     load = Load(yard, "bird", "bird", MOST_SECONDS)
@@ -74,13 +81,13 @@ def test_steps_promote_a_good_version_and_roll_back_a_slow_one(yard, versions):
     back = _serves(yard, one, seconds=60)["status"]
     assert back["history"][0]["durationSeconds"] <= 30
 
-    _patch(yard, modelVersionName=two, server=THROTTLED)
+    _patch(yard, modelVersionName=slow)
     refused = yard.wait("mdep", "bird", "RolledBack", seconds=400)
     message = steps.condition(refused, "RolledBack")["message"]
     assert steps.condition(refused, "RolledBack")["reason"] == "ChecksFailed", message
     assert "latency" in message
     assert refused["status"]["stable"]["modelVersionName"] == one
-    assert refused["status"]["blockedVersion"].startswith(two)
+    assert refused["status"]["blockedVersion"].startswith(slow)
 
     report = load.stop()
     print(json.dumps(report, indent=1))
@@ -89,7 +96,7 @@ def test_steps_promote_a_good_version_and_roll_back_a_slow_one(yard, versions):
 
 
 def test_a_pause_waits_for_an_order_and_an_abort_ends_a_rollout(yard, versions):
-    one, two = versions
+    one, two, _ = versions
     paused = {"steps": [{"weight": 50}, {"pause": {}}], "warmStableSeconds": 0}
     yard.apply(deployment("bird", one, lambda spec: spec.update(rollout=paused)))
     _serves(yard, one)
