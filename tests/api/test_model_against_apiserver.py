@@ -18,7 +18,7 @@ from modelyard.api.errors import Refused, Retry
 from modelyard.kube.client import Client
 from modelyard.kube.connection import find_connection
 from modelyard.kube.failures import Conflict
-from modelyard.kube.kinds import DEPLOYMENT, Raw
+from modelyard.kube.kinds import DEPLOYMENT, SERVICE, Raw
 from modelyard.kube.metrics import LoopMetrics
 from tests.builders import NOW
 from tests.simulation.model import ApiModel
@@ -150,10 +150,31 @@ async def compare(seed: int, real: Client) -> int:
     return done
 
 
-async def test_the_model_answers_as_the_api_server_does(cluster, monkeypatch):
+@pytest.fixture
+async def real(cluster, monkeypatch):
+    """The operator's own client, with all rights."""
     monkeypatch.setenv("KUBECONFIG", str(cluster.server.kubeconfig))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     metrics = LoopMetrics(CollectorRegistry())
-    async with Client(await find_connection(), ClientSettings(), metrics) as real:
-        effective = sum([await compare(seed, real) for seed in range(SEQUENCES)])
+    async with Client(await find_connection(), ClientSettings(), metrics) as client:
+        yield client
+
+
+async def test_the_model_answers_as_the_api_server_does(real):
+    effective = sum([await compare(seed, real) for seed in range(SEQUENCES)])
     assert effective > SEQUENCES * OPERATIONS / 4
+
+
+@pytest.mark.parametrize("kind", [SERVICE, DEPLOYMENT])
+async def test_what_is_deleted_at_once_is_gone_and_what_is_held_is_not(real, kind):
+    """The server answers with the last state of a Service, and with no object for most others."""
+    draw = random.Random(1)  # noqa: S311
+    for finalizers in ([], ["example.com/a"]):
+        manifest = full(f"short-lived-{len(finalizers)}", draw)
+        if kind is SERVICE:
+            spec = {"selector": {"app": "x"}, "ports": [{"port": 80}]}
+            manifest |= {"apiVersion": "v1", "kind": "Service", "spec": spec}
+        manifest["metadata"]["finalizers"] = finalizers
+        meta = (await real.create(manifest))["metadata"]
+        left = await real.delete(kind, "default", meta["name"], meta["uid"])
+        assert bool(left) == bool(finalizers)

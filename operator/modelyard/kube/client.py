@@ -214,7 +214,8 @@ class Client:
             answer = await self._json(call)
         except Missing:
             return None
-        return answer if answer.get("kind") == kind.name else None
+        # A Service that is gone is answered with its last state: only what is held has a time.
+        return answer if answer["metadata"].get("deletionTimestamp") else None
 
     async def renew(self, lease: Raw, create: bool) -> Raw:
         """Write a Lease, past the gate that the Lease itself operates."""
