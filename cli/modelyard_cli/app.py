@@ -12,6 +12,7 @@ import typer
 from modelyard_cli import options
 from modelyard_cli.app_rollout import rollout
 from modelyard_cli.exits import Exit
+from modelyard_cli.helptext import Command, Commands
 from modelyard_cli.options import DryRun, Format
 from modelyard_cli.place import Place, verb
 
@@ -25,7 +26,8 @@ app = typer.Typer(
     help="See, steer and understand trainings, versions and rollouts of Modelyard.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    cls=Commands,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
@@ -257,7 +259,7 @@ def uninstall(
     return run(place, removal.check)
 
 
-@app.command(rich_help_panel=CHECK)
+@app.command(cls=Command, rich_help_panel=CHECK)
 def completion(
     shell: Annotated[
         str,
@@ -279,9 +281,11 @@ def completion(
     print(script(shell))
 
 
-@app.command(rich_help_panel=CHECK)
-def version(output: options.Report = Format.TABLE) -> None:
+@app.command(cls=Command, rich_help_panel=CHECK)
+def version(
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
     """Print the versions of this program and its API."""
     from modelyard_cli.release import print_release
 
-    print_release(output)
+    print_release(json)

@@ -6,10 +6,12 @@ import typer
 
 from modelyard_cli import options
 from modelyard_cli.exits import Exit
+from modelyard_cli.helptext import Commands
 from modelyard_cli.options import DryRun, Format
 from modelyard_cli.place import Place, verb
 
 rollout = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     help="See and steer the rollout of a deployment.",
 )

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from modelyard_cli.exits import Exit
+from modelyard_cli.helptext import Command
 
 PANEL = "Connection"
 
@@ -86,7 +87,7 @@ def verb(
         run.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in ordered}
         run.__name__, run.__doc__ = function.__name__, function.__doc__
-        app.command(name, **settings)(run)
+        app.command(name, cls=Command, **settings)(run)
         return function
 
     return register

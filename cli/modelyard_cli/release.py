@@ -4,7 +4,6 @@ import json
 from importlib.metadata import PackageNotFoundError, version
 
 from modelyard.api.names import API_VERSION
-from modelyard_cli.options import Format
 
 
 def release() -> str:
@@ -15,12 +14,9 @@ def release() -> str:
         return "unknown"
 
 
-def print_release(form: Format) -> None:
+def print_release(as_json: bool) -> None:
     """Print it with the version of the API."""
-    told = {"client": release(), "api": API_VERSION}
-    if form is Format.JSON:
-        print(json.dumps(told))
-    elif form is Format.YAML:
-        print("\n".join(f"{key}: {value}" for key, value in told.items()))
+    if as_json:
+        print(json.dumps({"client": release(), "api": API_VERSION}))
     else:
         print(f"modelyard {release()}, speaks {API_VERSION}")

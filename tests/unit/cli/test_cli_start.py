@@ -10,7 +10,7 @@ import pytest
 from modelyard_cli.exits import Exit
 
 ROOT = Path(__file__).parents[3]
-SLOW = ("kubernetes", "aiohttp", "yaml", "asyncio")
+SLOW = ("kubernetes", "aiohttp", "yaml", "asyncio", "pydantic", "rich")
 TELL = f"""
 import sys
 from modelyard_cli.__main__ import main
@@ -41,12 +41,10 @@ def test_help_loads_no_client(words):
 
 
 def test_version_loads_no_client():
-    done = run("version", "-o", "json")
+    done = run("version", "--json")
     assert done.returncode == 0
     assert '"api": "modelyard.dev/v1alpha1"' in done.stdout
-    loaded = done.stderr.strip().splitlines()[-1]
-    assert "kubernetes" not in loaded
-    assert "aiohttp" not in loaded
+    assert done.stderr.strip().splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(
@@ -68,9 +66,3 @@ def test_a_wrong_command_line_ends_with_2(words):
     done = run(*words)
     assert done.returncode == Exit.USAGE, done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_colours_are_left_out_where_nobody_wants_them():
-    assert "\x1b[" not in run("--help").stdout
-    assert "\x1b[" in run("--help", FORCE_COLOR="1", TERM="xterm").stdout
-    assert "\x1b[3" not in run("--help", FORCE_COLOR="1", NO_COLOR="1", TERM="xterm").stdout
