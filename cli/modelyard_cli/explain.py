@@ -94,11 +94,23 @@ def _step(found: ModelDeployment, canary: ServedVersion, step: StepStatus, now: 
             return Fact(f"{where}: the weight is held", (_hold_left(found, step, now),))
         case "Checks":
             return _checks(found, where)
-        case "Traffic":
-            pods = f"{canary.ready_replicas} pods of {canary.model_version_name} are ready"
-            remedies = (f"{COMMAND} get deployment/{name}",)
-            return Fact(f"{where}: its traffic is not in force yet", (pods,), remedies)
+        case "Traffic" | "Gateway" | "Split" | "Requests":
+            return _traffic(found, canary, where)
     return Fact(f"{where}: the operator is about to look at it")
+
+
+def _traffic(found: ModelDeployment, canary: ServedVersion, where: str) -> Fact:
+    """Explain why a weight is not in force, or not believed yet."""
+    routed, traffic = condition(found.status.conditions, "TrafficProgrammed"), found.status.traffic
+    details = [f"{canary.ready_replicas} pods of {canary.model_version_name} are ready"]
+    if traffic is not None:
+        details.append(routed.message)
+        details.append(f"{traffic.samples} of {traffic.needed} requests counted. {traffic.message}")
+    remedies = (f"{COMMAND} get deployment/{found.metadata.name}",)
+    headline = f"{where}: its traffic is not in force yet"
+    if traffic is not None and traffic.programmed_since is not None:
+        headline = f"{where}: the split of the requests is not seen yet"
+    return Fact(headline, tuple(details), remedies)
 
 
 def _hold_left(found: ModelDeployment, step: StepStatus, now: datetime) -> str:
@@ -165,6 +177,10 @@ def _at_rest(found: ModelDeployment) -> Fact:
         text = f"{status.ready or '0'} pods of {status.stable.model_version_name} are ready"
         remedies = (f"{COMMAND} get deployment/{name}", f"{COMMAND} logs deployment/{name}")
         return Fact(text, (ready.message,), remedies, BAD)
+    routed = condition(status.conditions, "TrafficProgrammed")
+    if found.spec.traffic.gateway is not None and routed.status != "True":
+        text = f"requests do not come through the gateway: {routed.reason}"
+        return Fact(text, (routed.message,), (), BAD if routed.status == "False" else BUSY)
     text = f"{status.stable.model_version_name} serves, {status.ready} pods ready"
     return Fact(f"nothing holds it back: {text}", mark=GOOD)
 

@@ -15,6 +15,9 @@ from modelyard_cli.exits import Exit
 from modelyard_cli.objects import condition, deployment_of, training_of, version_of
 from modelyard_cli.words import span
 
+WAITS = {"Traffic": "ready pods", "Gateway": "the gateway", "Split": "the split to be right"}
+"""What a step waits for, where its word alone does not say it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -69,11 +72,14 @@ def _why(name: str) -> str:
 def _at_rest(found: ModelDeployment, stable: ServedVersion | None) -> Standing:
     if stable is None or stable.model_version_name != found.spec.model_version_name:
         return Standing(None, f"{found.spec.model_version_name} is about to come up")
-    ready = _judged(found, "Ready")
+    ready, routed = _judged(found, "Ready"), _judged(found, "TrafficProgrammed")
     text = f"{stable.model_version_name} serves, {found.status.ready or '0'} pods ready"
     full = found.status.ready_replicas >= found.spec.replicas
-    done = ready.status == "True" and full
-    return Standing(Exit.REACHED if done else None, text if done else f"{text}. {ready.message}")
+    if ready.status != "True" or not full:
+        return Standing(None, f"{text}. {ready.message}")
+    if found.spec.traffic.gateway is not None and routed.status != "True":
+        return Standing(None, f"{text}. {routed.message}", _why(found.metadata.name))
+    return Standing(Exit.REACHED, text)
 
 
 def _under_way(found: ModelDeployment, canary: ServedVersion) -> Standing:
@@ -89,8 +95,8 @@ def _under_way(found: ModelDeployment, canary: ServedVersion) -> Standing:
         order = "promote" if step.waiting_for == "Promote" else "resume"
         remedy = f"kubectl modelyard rollout {order} {found.metadata.name}"
         return Standing(Exit.NEEDS_PERSON, f"{text}, waits for somebody to {order}", remedy)
-    waits = f", waits for {step.waiting_for.lower()}" if step.waiting_for else ""
-    return Standing(None, text + waits)
+    word = WAITS.get(step.waiting_for or "", (step.waiting_for or "").lower())
+    return Standing(None, f"{text}, waits for {word}" if word else text)
 
 
 def training_standing(found: ModelTraining) -> Standing:

@@ -177,11 +177,18 @@ def _role_line(role: Role, found: ModelDeployment, now: datetime) -> Text:
     if role.word == "warm" and found.status.warm is not None:
         line.append(f" for {span(-_seconds(found.status.warm.until, now))}", style)
     elif found.status.step is not None:
-        line.append(f" {role.weight} %", style)
+        line.append(f" {role.weight} %{_counted(found, version)}", style)
     line.append(f"   {short_digest(version.digest)}", "dim")
     if version.served_digest not in {None, version.digest}:
         line.append(f" but pods hold {short_digest(version.served_digest or '')}", "bold red")
     return line.append(f"  {version.ready_replicas} ready  {age(version.since, now)}", "dim")
+
+
+def _counted(found: ModelDeployment, version: ServedVersion) -> str:
+    """Return the share of the requests that a version's pods have counted, behind a gateway."""
+    shares = found.status.traffic.shares if found.status.traffic else ()
+    seen = next((share.observed for share in shares if share.revision == version.revision), None)
+    return f", {seen} % counted" if seen else ""
 
 
 def _seconds(until: str, now: datetime) -> float:

@@ -7,7 +7,7 @@ import pytest
 from modelyard_cli.explain import explain_deployment, explain_training, explain_version
 from modelyard_cli.words import BAD, BUSY, GOOD, HELD
 from tests.builders import conditions, make_deployment, make_training, make_version
-from tests.unit.cli.test_cli_state import SERVING, at, role
+from tests.unit.cli.test_cli_state import GATEWAY, SERVING, at, role
 
 NOW = datetime(2026, 1, 31, 12, 0, 30, tzinfo=UTC)
 STEPS = {"steps": [{"weight": 50, "holdSeconds": 60}]}
@@ -88,6 +88,35 @@ def test_a_rollback_tells_the_evidence_and_offers_the_ways_out():
         ["rollout", "retry"],
         ["rollout", "undo"],
     ]
+
+
+TRAFFIC = {
+    "since": "2026-01-31T12:00:00Z",
+    "samples": 120,
+    "needed": 500,
+    "message": "24 % where 25 % are meant",
+}
+
+
+@pytest.mark.parametrize(
+    ("waits", "programmed", "headline"),
+    [
+        ("Gateway", {}, "its traffic is not in force yet"),
+        ("Requests", {"programmedSince": "2026-01-31T12:00:10Z"}, "the split of the requests"),
+        ("Split", {"programmedSince": "2026-01-31T12:00:10Z"}, "the split of the requests"),
+    ],
+)
+def test_a_gateway_and_its_split_are_waited_for(waits, programmed, headline):
+    status = {"canary": role(), "step": at(waitingFor=waits), "traffic": {**TRAFFIC, **programmed}}
+    fact = deployment(status)
+    assert headline in fact.headline
+    assert "120 of 500 requests counted. 24 % where 25 % are meant" in fact.details
+
+
+def test_a_gateway_that_refuses_the_routes_holds_a_deployment_back():
+    judged = conditions(Ready="True/Available", TrafficProgrammed="False/RouteRefused")
+    fact = deployment({"conditions": judged}, traffic=GATEWAY)
+    assert (fact.mark, fact.headline[-12:]) == (BAD, "RouteRefused")
 
 
 def test_a_gate_that_refuses_tells_what_it_compared():

@@ -68,6 +68,23 @@ def test_a_deployment(status, code, words):
     assert words in standing.line
 
 
+GATEWAY = {"gateway": {"rest": {"parentRefs": [{"name": "web"}], "hostnames": ["a.example"]}}}
+
+
+@pytest.mark.parametrize(
+    ("judged", "code"),
+    [
+        ("True/Programmed", Exit.REACHED),
+        ("False/RouteRefused", None),
+        ("Unknown/Programming", None),
+    ],
+)
+def test_a_deployment_behind_a_gateway_is_reached_once_that_has_taken_its_routes(judged, code):
+    found = conditions(Ready="True/Available", TrafficProgrammed=judged)
+    assert deployment({"conditions": found}, traffic=GATEWAY).exit is code
+    assert deployment({"conditions": found}).exit is Exit.REACHED
+
+
 def test_a_version_that_never_had_traffic_failed_to_load():
     judged = conditions(Progressing="False/LoadFailed", RolledBack="False/NotRolledBack")
     standing = deployment({"blockedVersion": "digits-v3/a1", "conditions": judged})

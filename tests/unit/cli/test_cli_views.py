@@ -62,6 +62,13 @@ def test_pods_that_hold_other_bytes_are_pointed_at():
     assert "but pods hold bbbbbbbbbbbb" in drawn(deployment(stable=other), DEPLOYMENT)
 
 
+def test_a_gateway_shows_what_the_pods_counted():
+    share = {"modelVersionName": "digits-v3", "revision": "a1", "weight": 50, "observed": "49.2"}
+    traffic = {"since": "2026-01-31T12:00:00Z", "shares": [share]}
+    text = drawn(deployment(canary=role(), step=at(), traffic=traffic), DEPLOYMENT)
+    assert "canary 50 %, 49.2 % counted" in text
+
+
 def test_what_the_user_may_not_read_is_said():
     text = drawn(deployment(), DEPLOYMENT, refused=[kinds.PODS, kinds.WORKLOADS])
     assert "Deployments, Pods are not shown: you may not list them here" in text
