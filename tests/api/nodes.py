@@ -201,36 +201,43 @@ class Nodes:
         config = ServeConfig.model_validate_json(_told(pod, "initContainers", SERVE_VARIABLE))
         if uid in self._servers or not await asyncio.to_thread(_fetched, play, config):
             return
-        number = next(ADDRESSES)
-        address = f"127.{64 + getpid() % 128}.{number // 250 % 256}.{number % 250 + 1}"
-        runner = _sentinel(config)
+        address, runner = next_address(), sentinel(config.manifest_digest)
         self._servers[uid] = Server(config.namespace, runner)
         await runner.setup()
         await web.TCPSite(runner, address, PORT_SENTINEL).start()
-        ready = [{"type": "Ready", "status": "True"}]
-        ips = {"podIP": address, "podIPs": [{"ip": address}]}
-        await self._set(pod, phase="Running", conditions=ready, **ips)
+        await self._set(pod, **serving(address))
 
     async def _create_pod(self, owner: Raw, name: str) -> None:
-        meta, template = owner["metadata"], owner["spec"]["template"]
-        reference = {key: owner[key] for key in ("apiVersion", "kind")}
-        reference |= {"name": meta["name"], "uid": meta["uid"], "controller": True}
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "name": name,
-                "namespace": meta["namespace"],
-                "labels": template["metadata"]["labels"],
-                "ownerReferences": [reference],
-            },
-            "spec": {**template["spec"], "nodeName": NODE},
-        }
-        await self.admin.send("POST", POD.path(meta["namespace"]), pod)
+        await self.admin.send("POST", POD.path(owner["metadata"]["namespace"]), pod_of(owner, name))
 
     async def _set(self, raw: Raw, **status: Any) -> None:
         path = _path(key_of(raw)) + "/status"
         await self.admin.send("PATCH", path, {"status": status}, MERGE)
+
+
+def pod_of(owner: Raw, name: str) -> Raw:
+    """Return a pod from the template of a Job or a Deployment."""
+    meta, template = owner["metadata"], owner["spec"]["template"]
+    reference = {key: owner[key] for key in ("apiVersion", "kind")}
+    reference |= {"name": meta["name"], "uid": meta["uid"], "controller": True}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": meta["namespace"],
+            "labels": template["metadata"]["labels"],
+            "ownerReferences": [reference],
+        },
+        "spec": {**template["spec"], "nodeName": NODE},
+    }
+
+
+def serving(address: str) -> Raw:
+    """Return the status of a pod that serves."""
+    ready = [{"type": "Ready", "status": "True"}]
+    ips = {"podIP": address, "podIPs": [{"ip": address}]}
+    return {"phase": "Running", "conditions": ready, **ips}
 
 
 def _path(key: Key) -> str:
@@ -293,9 +300,15 @@ def _fetched(play: Play, config: ServeConfig) -> bool:
     return verify_manifest(store, keys, config.version, config.manifest_digest).state == "Found"
 
 
-def _sentinel(config: ServeConfig) -> web.AppRunner:
+def next_address() -> str:
+    """Return a loopback address that no other pod of this process has."""
+    number = next(ADDRESSES)
+    return f"127.{64 + getpid() % 128}.{number // 250 % 256}.{number % 250 + 1}"
+
+
+def sentinel(digest: str) -> web.AppRunner:
     """Answer as a sentinel whose golden predictions passed."""
-    status = SentinelStatus(digest=config.manifest_digest, golden=GoldenVerdict.PASSED)
+    status = SentinelStatus(digest=digest, golden=GoldenVerdict.PASSED)
 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text=json.dumps(status.dump()), content_type="application/json")

@@ -16,11 +16,12 @@ from modelyard.plan.judge.errors import ErrorLimits
 from modelyard.plan.judge.latency import LatencyLimits
 from modelyard.plan.judge.looks import Limits, failing, look
 from modelyard.plan.judge.state import JudgeState
-from tests.simulation.traffic import World
+from tests.simulation.traffic import World, plus
 
 SAMPLE = 60
 COUNT = int(os.environ.get("MODELYARD_ROLLOUTS", SAMPLE))
 LOOKS = 40
+INTERVAL = 10
 ALPHA = 0.01
 SURE = 1e-4
 """How unlikely the sample of a good judge is to break a bound of this file."""
@@ -70,24 +71,12 @@ WORSE = {
 
 def failed_after(seed: int, world: World, limits: Limits, looks: int = LOOKS) -> int | None:
     """Judge one rollout at every interval; return the canary's requests until it failed."""
-    state, stable, canary = JudgeState(), Counters("s"), Counters("c")
-    state = look(state, stable, canary, 0, limits)
-    for more_stable, more_canary in world.intervals(seed, looks):
-        stable, canary = _sum(stable, more_stable), _sum(canary, more_canary)
-        state = look(state, stable, canary, 10, limits)
+    state = JudgeState()
+    for number, (stable, canary) in enumerate(world.reads(seed, looks)):
+        state = look(state, stable, canary, INTERVAL if number else 0, limits)
         if failing(state, limits):
             return canary.requests
     return None
-
-
-def _sum(before: Counters, more: Counters) -> Counters:
-    return Counters(
-        before.servers,
-        before.requests + more.requests,
-        before.server_errors + more.server_errors,
-        before.client_errors + more.client_errors,
-        tuple(a + b for a, b in zip(before.latency, more.latency, strict=True)),
-    )
 
 
 def judged(world: World, limits: Limits, looks: int = LOOKS) -> list[int | None]:
@@ -124,8 +113,8 @@ def test_a_single_burst_never_fails_a_canary():
     state, stable, canary = JudgeState(), Counters("s"), Counters("c")
     state = look(state, stable, canary, 0, limits)
     for number in range(LOOKS):
-        stable = _sum(stable, Counters("s", 950, 1 if number % 2 else 0))
-        canary = _sum(canary, Counters("c", 50, 50 if number == 20 else 0))
+        stable = plus(stable, Counters("s", 950, 1 if number % 2 else 0))
+        canary = plus(canary, Counters("c", 50, 50 if number == 20 else 0))
         state = look(state, stable, canary, 10, limits)
         assert not failing(state, limits)
 
@@ -133,9 +122,7 @@ def test_a_single_burst_never_fails_a_canary():
 def test_a_judge_that_starts_anew_at_every_look_says_the_same():
     world = World(canary_errors=0.05, slowdown=1.2)
     once = again = JudgeState()
-    stable, canary = Counters("s"), Counters("c")
-    for more_stable, more_canary in world.intervals(7, LOOKS):
-        stable, canary = _sum(stable, more_stable), _sum(canary, more_canary)
+    for stable, canary in world.reads(7, LOOKS):
         once = look(JudgeState.load(once.dump()), stable, canary, 10, LIMITS)
         again = JudgeState.load(look(again, stable, canary, 10, LIMITS).dump())
         assert failing(JudgeState.load(once.dump()), LIMITS) == failing(again, LIMITS)

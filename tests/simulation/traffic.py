@@ -42,6 +42,14 @@ class World:
                 self._side(random, self.canary * wave, self.canary_errors * wave, self.slowdown),
             )
 
+    def reads(self, seed: int, count: int) -> Iterator[tuple[Counters, Counters]]:
+        """Yield the counters of stable and canary, all of them 0 first, after each interval."""
+        stable, canary = Counters("s"), Counters("c")
+        yield stable, canary
+        for more_stable, more_canary in self.intervals(seed, count):
+            stable, canary = plus(stable, more_stable), plus(canary, more_canary)
+            yield stable, canary
+
     def _side(
         self, random: np.random.Generator, mean: float, errors: float, slowdown: float
     ) -> Counters:
@@ -55,3 +63,14 @@ class World:
         times = 5000 * slowdown * np.exp(0.45 * noise + common)
         buckets = np.bincount(np.searchsorted(EDGES, times), minlength=LATENCY_BUCKETS)
         return Counters("x", requests, failed, 0, tuple(int(n) for n in buckets))
+
+
+def plus(before: Counters, more: Counters) -> Counters:
+    """Return the counters of one side after `more` was answered."""
+    return Counters(
+        before.servers,
+        before.requests + more.requests,
+        before.server_errors + more.server_errors,
+        before.client_errors + more.client_errors,
+        tuple(a + b for a, b in zip(before.latency, more.latency, strict=True)),
+    )
