@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from demo import cluster as clusters
-from demo import install, steps
+from demo import install, release, steps
 from demo.cluster import ROOT, Cluster, StepFailed
 
 CLUSTER = "yard"
 FIGURES = ROOT / "figures" / "demo.json"
 WELCOME = """\
-Nine steps, from an empty machine to a served model. The first run builds Kubernetes and images,
-in about twenty minutes on two cores; later ones take less than three. It can be run again."""
+From an empty machine to a served model, then to the next version, released in steps. The first run
+builds Kubernetes and images, in about twenty minutes on two cores. It can be run again."""
 
 
 def _prepare(timings: steps.Timings) -> Cluster:
@@ -97,7 +97,9 @@ def _refuse(cluster: Cluster, timings: steps.Timings, console: Console) -> str:
     return str(failed["message"])
 
 
-def _outcome(console: Console, version: dict[str, Any], predicted: str, refused: str) -> None:
+def _outcome(
+    console: Console, version: dict[str, Any], predicted: str, refused: str, requests: str
+) -> None:
     """Print what came out."""
     spec = version["spec"]
     artifact = spec["artifact"]
@@ -110,7 +112,8 @@ def _outcome(console: Console, version: dict[str, Any], predicted: str, refused:
     table.add_row("digest, also of what is served", artifact["manifestDigest"])
     table.add_row("size", f"{artifact['bytes']:,} bytes in {artifact['files']} files")
     table.add_row("prediction, true label", predicted)
-    table.add_row("the other training", refused)
+    table.add_row("the training that must fail", refused)
+    table.add_row("requests during the releases", requests)
     console.print(table)
 
 
@@ -149,7 +152,8 @@ def _next(console: Console, cluster: Cluster) -> None:
     for line in (
         clusters.kubectl_hint(cluster),
         f"kubectl -n {install.TENANT} get modelyard",
-        f"kubectl -n {install.TENANT} describe mtrain digits-refused    # why it was refused",
+        f"kubectl modelyard why training/digits-refused -n {install.TENANT}",
+        f"kubectl modelyard get deployment/digits -n {install.TENANT}    # the tree",
         f"kubectl -n {install.TENANT} port-forward svc/digits 8501 &"
         " sleep 2; curl localhost:8501/v1/models/digits",
         "kubectl explain mtrain.spec.recipe",
@@ -170,10 +174,11 @@ def main() -> int:
         version = _train(cluster, timings, console)
         predicted = _serve(cluster, timings, console, version)
         refused = _refuse(cluster, timings, console)
+        requests = release.release(cluster, timings, console)
     except StepFailed as failure:
         console.print(f"[bold red]failed[/] after {time.monotonic() - started:.0f} s: {failure}")
         return 1
-    _outcome(console, version, predicted, refused)
+    _outcome(console, version, predicted, refused, requests)
     _times(console, version, timings)
     _next(console, cluster)
     return 0

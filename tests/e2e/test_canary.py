@@ -5,7 +5,7 @@ import json
 import pytest
 
 from demo import steps
-from tests.e2e.clients import Load
+from demo.clients import Load
 from tests.e2e.yard import deployment, training
 
 SPACE = "canary"
@@ -69,7 +69,7 @@ def test_steps_promote_a_good_version_and_roll_back_a_slow_one(yard, versions):
     one, two, slow = versions
     yard.apply(deployment("bird", one, lambda spec: spec.update(rollout=ROLLOUT, replicas=1)))
     _serves(yard, one)
-    load = Load(yard, "bird", "bird", MOST_SECONDS)
+    load = Load(yard.cluster, yard.space, "bird", "bird", MOST_SECONDS)
 
     _patch(yard, modelVersionName=two)
     promoted = _serves(yard, two)["status"]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from demo import steps
-from tests.e2e.clients import Load
+from demo.clients import Load
 from tests.e2e.yard import deployment, training
 
 SPACE = "rollout"
@@ -57,7 +57,7 @@ def test_releases_a_changed_server_and_a_lost_pod_cost_no_request(yard, versions
     rollout = {"warmStableSeconds": 0}
     yard.apply(deployment("roll", one, lambda spec: spec.update(rollout=rollout)))
     _serves(yard, one)
-    load = Load(yard, "roll", "roll", MOST_SECONDS)
+    load = Load(yard.cluster, yard.space, "roll", "roll", MOST_SECONDS)
     for version in (two, one):
         _release(yard, {"modelVersionName": version})
         _serves(yard, version)

@@ -14,29 +14,37 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-STOP = Path("/tmp/stop")
+STOP = Path("/tmp/stop")  # noqa: S108 - in a pod of its own
 PAUSE = 0.04
 TIMEOUT = 10
+OK = 200
+CLASSES = 10
 
 
 class Client(threading.Thread):
     """One client: counts what it asked, keeps what went wrong."""
 
-    def __init__(self, host, model, image, until):
+    def __init__(self, host: str, model: str, image: Any, until: float) -> None:
         super().__init__()
         self.host, self.model, self.image, self.until = host, model, image, until
         self.requests = 0
         self.replaced = 0
-        self.failures = []
-        self.versions = Counter()
+        self.failures: list[str] = []
+        self.versions: Counter[int] = Counter()
 
-    def run(self):
+    def ask(self) -> None:
+        """Send one request; raise if its answer is no prediction."""
+        raise NotImplementedError
+
+    def run(self) -> None:
+        """Ask until told to stop."""
         while not STOP.exists() and time.monotonic() < self.until:
             self.requests += 1
             started = time.time()
@@ -47,8 +55,9 @@ class Client(threading.Thread):
                 self.failures.append(f"{started:.2f} after {lasted:.2f} s: {error!r}"[:300])
             time.sleep(PAUSE)
 
-    def report(self):
-        found = {"requests": self.requests, "failed": len(self.failures)}
+    def report(self) -> dict[str, Any]:
+        """Return what was asked, and what went wrong."""
+        found: dict[str, Any] = {"requests": self.requests, "failed": len(self.failures)}
         found |= {"replaced": self.replaced, "versions": dict(self.versions)}
         return found | {"failures": self.failures[:20]}
 
@@ -56,34 +65,38 @@ class Client(threading.Thread):
 class Rest(Client):
     """A connection for each request."""
 
-    def ask(self):
+    def ask(self) -> None:
+        """Ask over a connection of its own."""
         connection = self.connect()
         try:
             self.exchange(connection)
         finally:
             connection.close()
 
-    def connect(self):
+    def connect(self) -> http.client.HTTPConnection:
+        """Return a new connection."""
         return http.client.HTTPConnection(self.host, 8501, timeout=TIMEOUT)
 
-    def exchange(self, connection):
+    def exchange(self, connection: http.client.HTTPConnection) -> None:
+        """Send one request and look at its answer."""
         body = json.dumps({"instances": [{"image": self.image.tolist()}]})
         connection.request("POST", f"/v1/models/{self.model}:predict", body)
         reply = connection.getresponse()
         content = reply.read()
-        if reply.status != 200:
+        if reply.status != OK:
             raise RuntimeError(f"{reply.status} {content[:200]!r}")
         (prediction,) = json.loads(content)["predictions"]
-        if len(prediction["probabilities"]) != 10:
+        if len(prediction["probabilities"]) != CLASSES:
             raise RuntimeError(f"no prediction: {content[:200]!r}")
 
 
 class KeptRest(Rest):
     """One connection for as long as the server keeps it."""
 
-    kept = None
+    kept: http.client.HTTPConnection | None = None
 
-    def ask(self):
+    def ask(self) -> None:
+        """Ask over the connection that is kept."""
         if self.kept is None:
             self.kept = self.connect()
             self.exchange(self.kept)
@@ -100,12 +113,13 @@ class KeptRest(Rest):
 class Grpc(Client):
     """One channel; gRPC itself moves it when the server says goodbye."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, host: str, model: str, image: Any, until: float) -> None:
+        super().__init__(host, model, image, until)
         self.channel = grpc.insecure_channel(f"{self.host}:8500")
         self.stub = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
 
-    def ask(self):
+    def ask(self) -> None:
+        """Ask over the channel."""
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self.model
         request.inputs["image"].CopyFrom(tf.make_tensor_proto(self.image[None]))
@@ -113,10 +127,11 @@ class Grpc(Client):
         self.versions[reply.model_spec.version.value] += 1
 
 
-def main(host, model, encoded, seconds):
+def main(host: str, model: str, encoded: str, seconds: str) -> None:
+    """Run the three clients; print what they report as the last line."""
     sample = np.load(io.BytesIO(base64.b64decode(encoded)))
     until = time.monotonic() + float(seconds)
-    kinds = {"rest": Rest, "kept": KeptRest, "grpc": Grpc}
+    kinds: dict[str, type[Client]] = {"rest": Rest, "kept": KeptRest, "grpc": Grpc}
     clients = {name: kind(host, model, sample["image"], until) for name, kind in kinds.items()}
     for client in clients.values():
         client.start()
