@@ -65,7 +65,9 @@ def _serve(
     """Serve the version and ask it for two predictions; return them in words."""
     with timings.step("kubectl apply -f examples/02-deployment.yaml"):
         steps.apply_example(cluster, "02-deployment.yaml")
-        stable = steps.wait_ready(cluster, "digits")["status"]["stable"]
+        stable = steps.wait_serving(cluster, "digits", version["metadata"]["name"])["status"][
+            "stable"
+        ]
         _list(console, cluster, "mdep")
         committed = version["spec"]["artifact"]["manifestDigest"]
         if stable["servedDigest"] != committed:
@@ -87,8 +89,8 @@ def _serve(
 
 def _refuse(cluster: Cluster, timings: steps.Timings, console: Console) -> str:
     """Run a training that must fail its gate; return the reason."""
-    with timings.step("kubectl apply -f examples/03-refused.yaml (must fail its gate)"):
-        steps.apply_example(cluster, "03-refused.yaml")
+    with timings.step("kubectl apply -f examples/06-refused.yaml (must fail its gate)"):
+        steps.apply_example(cluster, "06-refused.yaml")
         training = steps.watch_training(cluster, "digits-refused", console)
         failed = steps.condition(training, "Failed")
         if failed.get("reason") != "GatesFailed":
@@ -173,8 +175,8 @@ def main() -> int:
         cluster = _prepare(timings)
         version = _train(cluster, timings, console)
         predicted = _serve(cluster, timings, console, version)
-        refused = _refuse(cluster, timings, console)
         requests = release.release(cluster, timings, console)
+        refused = _refuse(cluster, timings, console)
     except StepFailed as failure:
         console.print(f"[bold red]failed[/] after {time.monotonic() - started:.0f} s: {failure}")
         return 1

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from demo import steps
 from demo.clients import Load
-from demo.cluster import Cluster, StepFailed
+from demo.cluster import ROOT, Cluster, StepFailed
 from demo.install import TENANT
 
 NAME = "digits"
@@ -19,18 +19,18 @@ MOST_SECONDS = 900
 
 def release(cluster: Cluster, timings: steps.Timings, console: Console) -> str:
     """Release two versions under load; return what became of the requests, in words."""
-    better = _version(cluster, timings, console, "04-better.yaml", "digits-better")
+    better = _version(cluster, timings, console, "03-better.yaml", "digits-better")
     _say(cluster, console, "compare", "digits-v1", better)
     load = Load(cluster, TENANT, NAME, NAME, MOST_SECONDS)
-    with timings.step("kubectl apply -f examples/05-canary.yaml (released in steps, under load)"):
-        steps.apply_example(cluster, "05-canary.yaml")
-        _release(cluster, console, better)
+    with timings.step("kubectl apply -f examples/04-canary.yaml (released in steps, under load)"):
+        text = (ROOT / "examples/04-canary.yaml").read_text()
+        cluster.apply(text.replace("digits-v2", better), "--namespace", TENANT)
         _follow(cluster, console, REACHED)
     with timings.step("kubectl modelyard rollout undo digits (back, and back again)"):
         for _ in range(2):
             _say(cluster, console, "rollout", "undo", NAME, "--reason", "to show that it is quick")
             _follow(cluster, console, REACHED)
-    slow = _version(cluster, timings, console, "06-slow.yaml", "digits-slow")
+    slow = _version(cluster, timings, console, "05-slow.yaml", "digits-slow")
     with timings.step(f"{slow} released likewise: it must be caught, and rolled back"):
         _release(cluster, console, slow)
         _follow(cluster, console, FAILED)

@@ -119,10 +119,19 @@ def watch_training(cluster: Cluster, name: str, console: Console) -> dict[str, A
         )
 
 
-def wait_ready(cluster: Cluster, name: str) -> dict[str, Any]:
-    """Wait until a ModelDeployment serves its version."""
+def serves(deployment: dict[str, Any], version: str) -> bool:
+    """Whether a ModelDeployment serves that version, and nothing else is coming up."""
+    status = deployment.get("status", {})
+    named = status.get("stable", {}).get("modelVersionName") == version
+    return named and not status.get("canary") and holds(deployment, "Ready")
+
+
+def wait_serving(cluster: Cluster, name: str, version: str) -> dict[str, Any]:
+    """Wait until a ModelDeployment serves that version."""
     return wait_for(
-        lambda: cluster.get("-n", TENANT, "mdep", name), lambda d: holds(d, "Ready"), seconds=300
+        lambda: cluster.get("-n", TENANT, "mdep", name),
+        lambda found: serves(found, version),
+        seconds=300,
     )
 
 

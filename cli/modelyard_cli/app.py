@@ -126,7 +126,11 @@ def compare(
     first: options.Version,
     second: options.Version,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also what is the same in both.")
+        bool,
+        typer.Option(
+            "--all",
+            help="Also what is the same in both, and parts of the data that did not get worse.",
+        ),
     ] = False,
     output: options.Report = Format.TABLE,
 ) -> Exit:

@@ -20,6 +20,7 @@ from modelyard_cli.options import Format
 from modelyard_cli.words import short_digest
 
 ABSENT = "-"
+SLICE = "slice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,9 @@ async def compare(api: Api, first: str, second: str, everything: bool, form: For
 
 
 def _worth(row: Row) -> bool:
+    """Tell whether a row is shown unasked; of the parts of the data those that got worse."""
+    if row.group == SLICE:
+        return row.better is False or ABSENT in (row.old, row.new)
     return row.group == "metric" or row.old != row.new or row.name == "digest"
 
 
@@ -92,13 +96,14 @@ def rows_of(old: Known, new: Known) -> Iterator[Row]:
 def _metrics(old: ModelVersion, new: ModelVersion) -> Iterator[Row]:
     ours, theirs = _measured(old), _measured(new)
     for key in dict.fromkeys((*ours, *theirs)):
-        name = key[0] if key[1] == OVERALL else f"{key[0]} {key[1]}"
+        whole = key[1] == OVERALL
+        group, name = ("metric", key[0]) if whole else (SLICE, f"{key[0]} {key[1]}")
         if key not in ours or key not in theirs:
-            yield Row("metric", name, ours.get(key, ABSENT), theirs.get(key, ABSENT))
+            yield Row(group, name, ours.get(key, ABSENT), theirs.get(key, ABSENT))
             continue
         delta = Decimal(theirs[key]) - Decimal(ours[key])
         better = None if not delta else (delta > 0) != (key[0] in LOSSES)
-        yield Row("metric", name, ours[key], theirs[key], f"{delta:+f}" if delta else "=", better)
+        yield Row(group, name, ours[key], theirs[key], f"{delta:+f}" if delta else "=", better)
 
 
 def _measured(version: ModelVersion) -> dict[tuple[str, str], str]:

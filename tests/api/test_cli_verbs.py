@@ -61,7 +61,7 @@ def test_train_tells_how_it_failed(cluster: Cluster, namespace: str, run: Comman
 
 def test_train_refuses_what_is_no_training(run: CommandLine, tmp_path: Path) -> None:
     assert run("train", "-f", str(tmp_path / "none.yaml")).code == 2
-    assert run("train", "-f", str(ROOT / "examples/05-canary.yaml")).code == 2
+    assert run("train", "-f", str(ROOT / "examples/04-canary.yaml")).code == 2
     bad = yaml.safe_load(EXAMPLE.read_text())
     bad["spec"]["recipe"]["optimizer"]["learningRate"] = "0"
     said = run("train", "-f", "-", stdin=yaml.safe_dump(bad))

@@ -57,12 +57,7 @@ def _order(yard, verb, nonce):
 
 
 def _serves(yard, version, seconds=300):
-    def reached(found):
-        status = found.get("status", {})
-        named = status.get("stable", {}).get("modelVersionName") == version
-        return named and not status.get("canary") and steps.holds(found, "Ready")
-
-    return yard.until("mdep", "bird", reached, seconds)
+    return yard.until("mdep", "bird", lambda found: steps.serves(found, version), seconds)
 
 
 def test_steps_promote_a_good_version_and_roll_back_a_slow_one(yard, versions):

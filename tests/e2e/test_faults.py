@@ -96,7 +96,7 @@ def submitted(yard):
     faults = {name: change for name, (change, *_) in DATA_FAULTS.items()}
     faults |= {"diverging": _diverging, "starved": _starved, "greedy": _greedy}
     yard.apply(*(training(name, change) for name, change in faults.items()))
-    yard.apply(example("03-refused.yaml", "refused"))
+    yard.apply(example("06-refused.yaml", "refused"))
     return yard
 
 
