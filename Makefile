@@ -29,7 +29,7 @@ $(VENV)/bin/uv:
 
 $(STAMP): $(VENV)/bin/uv pyproject.toml uv.lock
 	@echo "==> installing the locked dependencies"
-	@$(VENV)/bin/uv sync --quiet --frozen --inexact --all-extras --all-groups
+	@$(VENV)/bin/uv sync --quiet --frozen --inexact --all-extras --all-groups --no-group gateway
 	@touch $(STAMP)
 
 demo: $(STAMP) ## Train, gate, register and serve a model on a real local Kubernetes

@@ -72,6 +72,7 @@ class Gateway:
         conditions = [
             {"type": kind, "status": status, "observedGeneration": generation, "reason": "R"}
             for kind, status in said.items()
+            if self.kind or self.random.random() < 0.95
         ]
         parents = [
             {"parentRef": parent, "controllerName": "example.com/gateway", "conditions": conditions}

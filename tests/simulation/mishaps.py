@@ -141,11 +141,13 @@ class Mishaps(World):
         self.twin.offered.kinds = () if self.twin.offered.kinds else OPTIONAL
 
     def fault_route(self) -> None:
-        """Somebody sends everything to the last version of a route."""
+        """Somebody takes a version out of a route, or all of its weight."""
         raw = self.pick([raw for kind in ROUTE_KINDS for raw in self.api.all(kind)])
         if raw is not None and raw["spec"].get("rules"):
             self.fault("route-edited")
-            rules = [{**r, "backendRefs": r["backendRefs"][-1:]} for r in raw["spec"]["rules"]]
+            *others, last = raw["spec"]["rules"][-1]["backendRefs"]
+            refs = [last] if self.random.random() < 0.5 else [*others, {**last, "weight": 0}]
+            rules = [*raw["spec"]["rules"][:-1], {"backendRefs": refs}]
             self.api.change("user", key_of(raw), spec={**raw["spec"], "rules": rules})
 
     def fault_unguarded(self) -> None:

@@ -52,8 +52,6 @@ def _rank(claim: Claim) -> tuple[str, str, str]:
 def _meets(one: ParentRef, other: ParentRef) -> bool:
     """Tell whether two parents have a listener in common."""
     same = (one.namespace, one.name) == (other.namespace, other.name)
-    section = (
-        not one.section_name or not other.section_name or one.section_name == other.section_name
-    )
-    port = not one.port or not other.port or one.port == other.port
-    return same and section and port
+    sections = {one.section_name, other.section_name} - {None}
+    ports = {one.port, other.port} - {None}
+    return same and len(sections) <= 1 and len(ports) <= 1

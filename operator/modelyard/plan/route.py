@@ -35,12 +35,6 @@ class Route:
     hostnames: tuple[str, ...]
     rules: tuple[RouteRule, ...]
 
-    def weights(self) -> dict[str, int]:
-        """Return what each Service gets of the requests that no header selects."""
-        return {
-            b.service: b.weight for rule in self.rules if not rule.header for b in rule.backends
-        }
-
     def services(self) -> frozenset[str]:
         """Return the Services that get something."""
         return frozenset(b.service for rule in self.rules for b in rule.backends if b.weight)

@@ -26,15 +26,15 @@ SERVICE_NAME = "kubernetes.io/service-name"
 def route_view(raw: Json) -> RouteView:
     """Read an HTTPRoute or a GRPCRoute."""
     meta, spec, namespace = raw["metadata"], raw.get("spec", {}), raw["metadata"]["namespace"]
-    said = raw.get("status", {}).get("parents") or ()
+    said = raw.get("status", {}).get("parents", ())
     return RouteView(
         name=meta["name"],
         uid=meta.get("uid", ""),
         route=Route(
             kind=raw["kind"],
-            parents=tuple(_parent(ref, namespace) for ref in spec.get("parentRefs") or ()),
-            hostnames=tuple(spec.get("hostnames") or ()),
-            rules=tuple(map(_rule, spec.get("rules") or ())),
+            parents=tuple(_parent(ref, namespace) for ref in spec.get("parentRefs", ())),
+            hostnames=tuple(spec.get("hostnames", ())),
+            rules=tuple(map(_rule, spec.get("rules", ()))),
         ),
         generation=meta.get("generation", 0),
         parents=tuple(_said(entry, namespace) for entry in said),
@@ -45,7 +45,7 @@ def route_view(raw: Json) -> RouteView:
 def endpoints_view(raw: Json) -> EndpointsView:
     """Read an EndpointSlice: what is ready in it; one that does not say is ready."""
     service = raw["metadata"].get("labels", {}).get(SERVICE_NAME, "")
-    conditions = (entry.get("conditions") or {} for entry in raw.get("endpoints") or ())
+    conditions = (entry.get("conditions", {}) for entry in raw.get("endpoints") or ())
     return EndpointsView(service, sum(found.get("ready") is not False for found in conditions))
 
 
@@ -61,21 +61,21 @@ def _parent(ref: Json, namespace: str) -> ParentRef:
 def _rule(rule: Json) -> RouteRule:
     backends = (
         Backend(ref.get("name", ""), ref.get("port", 0), ref.get("weight", 1))
-        for ref in rule.get("backendRefs") or ()
+        for ref in rule.get("backendRefs", ())
     )
     return RouteRule(tuple(backends), next(_headers(rule), None))
 
 
 def _headers(rule: Json) -> Iterator[tuple[str, str]]:
-    for match in rule.get("matches") or ():
-        for header in match.get("headers") or ():
+    for match in rule.get("matches", ()):
+        for header in match.get("headers", ()):
             yield header.get("name", ""), header.get("value", "")
 
 
 def _said(entry: Json, namespace: str) -> ParentView:
-    conditions = {c["type"]: c for c in entry.get("conditions") or ()}
+    conditions = {c["type"]: c for c in entry.get("conditions", ())}
     return ParentView(
-        _parent(entry.get("parentRef") or {}, namespace),
+        _parent(entry.get("parentRef", {}), namespace),
         _condition(conditions.get("Accepted")),
         _condition(conditions.get("ResolvedRefs")),
     )
