@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ BROKEN_RETRY = 30.0
 REFUSED_RETRY = 1.0
 MOST_ROUNDS = 10
 """Plans of one object in a row; whoever needs more lets others go first."""
+FRESH_SECONDS = 1.0
+"""For how long an answer of the API server proves that an object is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class Loop:
         The answers to our own writes are in the cache at once, so nothing waits for the watch. A
         refusal is answered by one more plan and then raised: the user must act, not we.
         """
-        before = None
+        before, written = None, -math.inf
         for _ in range(MOST_ROUNDS):
             self.queue.renew(key)
             raw = self.cache.get(key)
@@ -121,7 +124,9 @@ class Loop:
             try:
                 if await self._effect_first(key, raw, plan):
                     return None
-                await self.executor.execute(raw, plan)
+                fresh = time.monotonic() - written < FRESH_SECONDS
+                await self.executor.execute(raw, plan, answered=fresh)
+                written = time.monotonic() if plan.status is not None else -math.inf
             except Refused as refused:
                 await self._answer(key, Refusal(refused.reason, str(refused)))
                 raise

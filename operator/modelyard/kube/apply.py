@@ -40,14 +40,20 @@ class Executor:
         self._remover = remover
         self._events = events
 
-    async def execute(self, owner: Raw, plan: Plan) -> None:
+    async def execute(self, owner: Raw, plan: Plan, *, answered: bool = False) -> None:
         """Do what the plan says for `owner`.
+
+        Args:
+            owner: the object as the plan knows it.
+            plan: what to do.
+            answered: whether the API server has answered a write to `owner` just now, and `owner`
+                is that answer: nobody has to ask whether it is still there.
 
         Raises:
             Retry: something was in the way; observe and plan again.
             Refused: an object of that name is not ours, or the API server refuses ours.
         """
-        if any(isinstance(action, Create | Apply) for action in plan.actions):
+        if not answered and any(isinstance(action, Create | Apply) for action in plan.actions):
             await self._alive(owner)
         if plan.add_finalizer:
             owner = await self._finalize(owner, add=plan.add_finalizer)

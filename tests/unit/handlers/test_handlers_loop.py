@@ -9,7 +9,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from modelyard.api.config import OperatorConfig
-from modelyard.api.names import FIELD_MANAGER
+from modelyard.api.deployment import ModelDeployment
+from modelyard.api.names import API_VERSION, FIELD_MANAGER
+from modelyard.api.version import ModelVersion
 from modelyard.handlers.loop import Loop, kindreds
 from modelyard.handlers.observe import Observer
 from modelyard.handlers.references import affected, references
@@ -19,7 +21,7 @@ from modelyard.kube.client import Listing
 from modelyard.kube.kinds import Key, Kind, Raw, key_of
 from modelyard.kube.metrics import LoopMetrics
 from modelyard.kube.queue import WorkQueue
-from tests.builders import STORE, raw_training
+from tests.builders import STORE, make_deployment, make_version, raw_training
 from tests.simulation.model import ApiModel
 from tests.simulation.shelf import Shelf
 from tests.simulation.twin import FakeClient, FakeEvents, FakeOffered, FakePolls, Faults
@@ -47,6 +49,10 @@ class Recorder(FakeClient):
     async def apply_status(self, owner: Raw, status: Raw) -> Raw:
         await self._note("status", owner["metadata"]["name"])
         return await super().apply_status(owner, status)
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Raw | None:
+        await self._note("get", name)
+        return await super().get(kind, namespace, name)
 
     async def create(self, manifest: Raw) -> Raw:
         await self._note("create", manifest["metadata"]["ownerReferences"][0]["name"])
@@ -140,6 +146,23 @@ async def test_a_change_meanwhile_is_seen_at_once() -> None:
     first, yard.client.create = yard.client.create, delete  # type: ignore[method-assign]
     async with yard.work():
         assert keys[0] not in yard.api.objects
+
+
+async def test_a_deployment_is_not_asked_for_right_after_it_has_answered() -> None:
+    """It may have had children, so it is looked up before it gets one, but not twice."""
+    yard = Yard()
+    yard.cache.put(yard.api.create("user", _raw("ModelVersion", make_version(meta={"uid": ""}))))
+    raw = yard.api.create("user", _raw("ModelDeployment", make_deployment(meta={"uid": ""})))
+    yard.cache.put(raw)
+    yard.cache.expect_child(_child_of(raw["metadata"]["uid"]))
+    async with yard.work():
+        verbs = [verb for verb, name in yard.client.requests if name == raw["metadata"]["name"]]
+        assert verbs[:3] == ["status", "create", "create"]
+        assert "get" not in verbs
+
+
+def _raw(kind: str, resource: ModelVersion | ModelDeployment) -> Raw:
+    return {"apiVersion": API_VERSION, "kind": kind, **resource.dump()}
 
 
 def _child_of(uid: str) -> Raw:
