@@ -6,8 +6,8 @@ import time
 import pytest
 
 from demo import steps
+from demo.clients import Load
 from tests.e2e import gateway
-from tests.e2e.clients import Load
 from tests.e2e.yard import deployment, training
 
 SPACE = "gateway"
@@ -103,7 +103,7 @@ def test_weights_of_routes_are_followed_and_no_request_fails(yard, versions):
     spec = {"rollout": PAUSED, "replicas": 2, "traffic": gateway.routes()}
     yard.apply(deployment("owl", one, lambda found: found.update(spec)))
     _serves(yard, one)
-    load = Load(yard, gateway.HOST, "owl", MOST_SECONDS)
+    load = Load(yard.cluster, yard.space, gateway.HOST, "owl", MOST_SECONDS)
 
     _patch(yard, modelVersionName=two)
     _paused_at(yard, 10)
