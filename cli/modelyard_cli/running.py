@@ -1,6 +1,8 @@
 """Runs the work of a command, and turns whatever ends it into an exit code and two lines."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -24,6 +26,9 @@ def run(place: Place, work: Work) -> Exit:
         stop = ending
     except Refusal as refusal:
         stop = explained(refusal)
+    except BrokenPipeError:  # whoever read the output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.REACHED
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         text = f"the API server does not answer: {str(error) or type(error).__name__}"
         stop = Stop(Exit.API_ERROR, text, "check the cluster of `kubectl config current-context`")

@@ -89,6 +89,26 @@ def test_list_watches_one_kind(cluster: Cluster, namespace: str, run: CommandLin
         assert process.wait(30) == 130
 
 
+def test_a_reader_that_has_had_enough_ends_it_quietly(
+    cluster: Cluster, namespace: str, run: CommandLine
+) -> None:
+    deployed(cluster, namespace)
+    with subprocess.Popen(
+        run.words("list", "deployments", "--watch"),
+        env=run.surroundings(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.readline()
+        process.stdout.close()
+        written(cluster, "ModelDeployment", namespace, "web", phase="Degraded")
+        assert process.wait(60) == 0
+        assert process.stderr.read() == b""
+
+
 def test_get_draws_a_rollout(cluster: Cluster, namespace: str, run: CommandLine) -> None:
     rolling(cluster, namespace)
     said = run("get", "deployment/web")
