@@ -112,10 +112,9 @@ async def many(profiled: bool) -> list[Figure]:
 
 
 async def _prepared(api: Api, model: str) -> float:
-    """Create two versions of a model; return when that began."""
+    """Create the first version of a model; return when that began."""
     begun = time.monotonic()
-    for number in (1, 2):
-        await create_version(api, model, number)
+    await create_version(api, model, 1)
     return begun
 
 
@@ -176,6 +175,8 @@ async def _first_effect(
     end: Callable[[], Awaitable[float]],
 ) -> float:
     """Return the seconds from the end of a leader to the Deployment of a release after it."""
+    await create_version(api, model, 2)
+    await until_calm("the leader", heir.cpu_seconds)
     signalled, name = await end(), child(model, 2)
     await name_version(api, model, 2)
     await nodes.made.wait([name], 60)

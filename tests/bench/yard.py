@@ -25,6 +25,8 @@ from localcluster.envtest import EnvTest, free_ports
 from tests.bench.api import ROOT, STORE, Api, api_of, until
 
 CALM_SECONDS = 2.0
+CALM_DEADLINE = 180.0
+"""A leader has thousands of writes to do once it has found 500 versions."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -121,7 +123,7 @@ async def until_calm(
     what: str, cpu_seconds: Callable[[], Awaitable[float]], share: float = 0.05
 ) -> None:
     """Wait until a process uses at most that share of a core: started, synced, idle."""
-    deadline, spent = time.monotonic() + 60, -math.inf
+    deadline, spent = time.monotonic() + CALM_DEADLINE, -math.inf
     while (now := await cpu_seconds()) - spent > share * CALM_SECONDS:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} is never idle")
