@@ -24,6 +24,8 @@ import yaml
 from localcluster.envtest import EnvTest, free_ports
 from tests.bench.api import ROOT, STORE, Api, api_of, until
 
+SERVICES = "10.0.0.0/16"
+"""Addresses of Services: 500 ModelDeployments have more than a test needs."""
 CALM_SECONDS = 2.0
 CALM_DEADLINE = 180.0
 """A leader has thousands of writes to do once it has found 500 versions."""
@@ -165,7 +167,11 @@ class Yard:
 @asynccontextmanager
 async def yard(profiled: bool) -> AsyncIterator[Yard]:
     """Start an empty API server; each scenario gets one of its own."""
-    cluster = await asyncio.to_thread(EnvTest, progress=lambda line: print(line, file=sys.stderr))
+    cluster = await asyncio.to_thread(
+        EnvTest,
+        api_server_flags=(f"--service-cluster-ip-range={SERVICES}",),
+        progress=lambda line: print(line, file=sys.stderr),
+    )
     try:
         async with api_of(cluster.kubeconfig) as api:
             place = Yard(api, cluster.kubeconfig, cluster.folder, profiled)
