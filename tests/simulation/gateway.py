@@ -13,7 +13,7 @@ from modelyard.plan.route_views import SERVICE_NAME
 from tests.simulation.model import ApiModel
 
 ROUTE_KINDS = ("HTTPRoute", "GRPCRoute")
-REFUSALS = 0.1
+REFUSALS = 0.05
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Gateway:
         """Look at one route."""
         if self.absent or not raw["metadata"].get("ownerReferences"):
             return
-        if self.kind or self.random.random() < 0.7:
+        if self.kind or self.random.random() < 0.9:
             meta = raw["metadata"]
             known = Followed(meta["uid"], meta["generation"], weights_of(raw))
             self.followed[key_of(raw)] = known
-        if self.kind or self.random.random() < 0.7:
+        if self.kind or self.random.random() < 0.9:
             self._answer(raw)
 
     def _answer(self, raw: Raw) -> None:

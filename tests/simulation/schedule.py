@@ -133,7 +133,7 @@ class Schedule(Users, Mishaps, Settled):
             self.fault_evicted: 1,
             self.fault_service: 1,
             self.fault_scaled: 1,
-            self.fault_gateway: 2,
+            self.fault_gateway: 1,
             self.fault_gateway_api: 1,
             self.fault_route: 2,
             self.fault_unguarded: 1,

@@ -14,6 +14,8 @@ from modelyard.api.meta import (
     Timestamp,
 )
 
+RouteKind = Literal["HTTPRoute", "GRPCRoute"]
+
 Hostname = Annotated[
     str,
     Field(
@@ -89,6 +91,14 @@ class TrafficSpec(Model):
 
     cohorts: Annotated[tuple[Cohort, ...], Field(max_length=8)] = ()
     """Callers whose requests all go to the new version while there is one."""
+
+    def routes(self) -> tuple[tuple[RouteKind, RouteSpec], ...]:
+        """Return the routes that are asked for, by kind; none without a gateway."""
+        if self.gateway is None:
+            return ()
+        rest = (("HTTPRoute", self.gateway.rest),) if self.gateway.rest else ()
+        grpc = (("GRPCRoute", self.gateway.grpc),) if self.gateway.grpc else ()
+        return (*rest, *grpc)
 
 
 class TrafficShare(Observed):

@@ -23,9 +23,8 @@ def parents_of(spec: RouteSpec, namespace: str) -> tuple[ParentRef, ...]:
 
 def claims_of(deployment: ModelDeployment) -> Iterator[Claim]:
     """Yield the hosts that a deployment wants."""
-    gateway, meta = deployment.spec.traffic.gateway, deployment.metadata
-    for spec in (gateway.rest, gateway.grpc) if gateway else ():
-        yield from _claims(spec, meta) if spec else ()
+    for _, spec in deployment.spec.traffic.routes():
+        yield from _claims(spec, deployment.metadata)
 
 
 def _claims(spec: RouteSpec, meta: ObjectMeta) -> Iterator[Claim]:

@@ -6,15 +6,14 @@ the one that gives a version everything is the same before and after it became s
 A condition says that a gateway has read a route, not that requests flow: see `plan.split`.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from modelyard.api import names
 from modelyard.api.deployment import ModelDeployment, ModelDeploymentStatus, ServedVersion
-from modelyard.api.traffic import GatewaySpec, ParentRef, RouteSpec
+from modelyard.api.traffic import ParentRef, RouteKind
 from modelyard.plan.claims import lost, parents_of
 from modelyard.plan.observed import DeploymentObserved
-from modelyard.plan.route import Backend, ParentView, Route, RouteKind, RouteRule, RouteView, Said
+from modelyard.plan.route import Backend, ParentView, Route, RouteRule, RouteView, Said
 from modelyard.plan.traffic import ALL_WEIGHT, capacity
 
 PORTS: dict[RouteKind, int] = {"HTTPRoute": names.PORT_REST, "GRPCRoute": names.PORT_GRPC}
@@ -69,13 +68,12 @@ def wanted_routes(
     deployment: ModelDeployment, status: ModelDeploymentStatus, observed: DeploymentObserved
 ) -> tuple[Route, ...]:
     """Return the routes that spec and roles call for, without hosts that others have."""
-    gateway = deployment.spec.traffic.gateway
     shares = shares_of(deployment, status, observed)
-    if gateway is None or not shares:
+    if not shares:
         return ()
     foreign = lost(deployment, observed.claims)
     found = []
-    for kind, spec in _given(gateway):
+    for kind, spec in deployment.spec.traffic.routes():
         hosts = tuple(host for host in spec.hostnames if host not in foreign)
         everybody = RouteRule(_backends(deployment, shares, PORTS[kind]))
         if hosts:
@@ -87,15 +85,7 @@ def wanted_routes(
 
 def kinds_of(deployment: ModelDeployment) -> tuple[RouteKind, ...]:
     """Return the kinds of routes that the spec asks for."""
-    gateway = deployment.spec.traffic.gateway
-    return tuple(kind for kind, _ in _given(gateway)) if gateway else ()
-
-
-def _given(gateway: GatewaySpec) -> Iterator[tuple[RouteKind, RouteSpec]]:
-    if gateway.rest:
-        yield "HTTPRoute", gateway.rest
-    if gateway.grpc:
-        yield "GRPCRoute", gateway.grpc
+    return tuple(kind for kind, _ in deployment.spec.traffic.routes())
 
 
 def _backends(

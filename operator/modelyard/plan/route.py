@@ -1,11 +1,8 @@
 """Routes of the Gateway API as values, wanted ones and those that are there."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-from modelyard.api.traffic import ParentRef
-
-RouteKind = Literal["HTTPRoute", "GRPCRoute"]
+from modelyard.api.traffic import ParentRef, RouteKind
 
 
 @dataclass(frozen=True, slots=True)
