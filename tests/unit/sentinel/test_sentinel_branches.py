@@ -24,7 +24,8 @@ async def test_readiness_waits_for_the_version_then_for_its_golden_predictions(
     assert scripted.predictions == 2
     code, status = await probe.get("/status")
     assert code == 200
-    assert status == {"digest": config.manifest_digest, "golden": "Passed", "message": ""}
+    proved = {"digest": config.manifest_digest, "golden": "Passed", "message": ""}
+    assert status.items() >= proved.items()
 
 
 async def test_a_wrong_answer_is_told_and_final(sentinel, config, scripted):

@@ -61,7 +61,8 @@ async def test_a_server_that_reproduces_its_predictions_becomes_ready(sentinel, 
     probe = await sentinel(config, f"http://{standin.rest}")
     await until_ready(probe)
     _, status = await probe.get("/status")
-    assert status == {"digest": config.manifest_digest, "golden": "Passed", "message": ""}
+    proved = {"digest": config.manifest_digest, "golden": "Passed", "message": ""}
+    assert status.items() >= proved.items()
 
     before = await others(probe)
     await predict(standin)
