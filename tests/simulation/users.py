@@ -56,7 +56,7 @@ def traffics(name: str) -> tuple[dict[str, Any], ...]:
     rest, grpc = _route(name), _route(f"{name}-grpc", namespace="infra", sectionName="rpc")
     shared = {"parentRefs": grpc["parentRefs"], "hostnames": ["shared.example.com"]}
     return (
-        *({},) * 8,
+        *({},) * 4,
         {"gateway": {"rest": rest}},
         {"gateway": {"grpc": grpc}},
         {"gateway": {"rest": rest, "grpc": grpc}},
