@@ -106,7 +106,11 @@ async def find_connection() -> Connection:
         if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
             config.load_incluster_config(client_configuration=configuration)
         else:
-            await config.load_kube_config(client_configuration=configuration, persist_config=False)
+            await config.load_kube_config(
+                config_file=os.environ.get("KUBECONFIG"),  # by itself the library asks once, early
+                client_configuration=configuration,
+                persist_config=False,
+            )
     except config.ConfigException as error:
         raise Broken(
             f"No way to the API server: {error}. Expected a service account in a pod, or a"
