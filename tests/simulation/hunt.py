@@ -16,7 +16,7 @@ from tests.simulation.schedule import Outcome, Schedule
 SHOWN = 40
 PORTION = 100
 """Schedules that a process runs before it reports."""
-TRACED = 3
+TRACED = 2
 """One schedule in so many is watched for branches, which makes it take more than twice its time."""
 
 
