@@ -7,6 +7,14 @@ from typing import Any
 from demo import steps
 from demo.cluster import Cluster
 
+Report = dict[str, dict[str, Any]]
+"""What each client reports, by its name."""
+
+
+def failures_of(report: Report) -> list[str]:
+    """Return what went wrong, of all clients."""
+    return [failure for client in report.values() for failure in client["failures"]]
+
 
 class Load:
     """Ask a served model without pause, in three ways (`load.py`)."""
@@ -20,11 +28,11 @@ class Load:
         steps.wait_for(self._job, lambda job: job["status"].get("ready") == 1, 60)
         steps.wait_for(lambda: {"log": self._log()}, lambda f: "started" in f["log"], 60)
 
-    def stop(self) -> dict[str, Any]:
+    def stop(self) -> Report:
         """End the clients; return what each of them reports."""
         self._kubectl("exec", "job/load", "--", "touch", "/tmp/stop")  # noqa: S108 - in its pod
         steps.wait_for(self._job, lambda job: bool(steps.condition(job, "Complete")), 60)
-        report: dict[str, Any] = json.loads(self._log().splitlines()[-1])
+        report: Report = json.loads(self._log().splitlines()[-1])
         return report
 
     def _job(self) -> dict[str, Any] | None:

@@ -1,13 +1,11 @@
 """Part two of the demo: a better version released in steps, undo by hand, a slow one caught."""
 
-import json
 import subprocess
-from typing import Any
 
 from rich.console import Console
 
 from demo import steps
-from demo.clients import Load
+from demo.clients import Load, Report, failures_of
 from demo.cluster import ROOT, Cluster, StepFailed
 from demo.install import TENANT
 
@@ -59,8 +57,7 @@ def _version(
 
 def _release(cluster: Cluster, console: Console, version: str) -> None:
     """Name a version, which is all that a release edits."""
-    patch = json.dumps({"spec": {"modelVersionName": version}})
-    cluster.kubectl("-n", TENANT, "patch", "mdep", NAME, "--type=merge", f"--patch={patch}")
+    steps.edit(cluster, TENANT, NAME, modelVersionName=version)
     console.print(f"    spec.modelVersionName: {version}", highlight=False)
 
 
@@ -81,9 +78,9 @@ def _say(cluster: Cluster, console: Console, *words: str, checked: bool = True) 
     return done.returncode
 
 
-def _lost(report: dict[str, dict[str, Any]]) -> str:
+def _lost(report: Report) -> str:
     """Return how many requests failed, in words; one is too many."""
-    failures = [failure for client in report.values() for failure in client["failures"]]
+    failures = failures_of(report)
     asked = sum(client["requests"] for client in report.values())
     if failures:
         raise StepFailed(f"{len(failures)} of {asked} requests failed: {failures[:3]}")

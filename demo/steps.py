@@ -119,6 +119,12 @@ def watch_training(cluster: Cluster, name: str, console: Console) -> dict[str, A
         )
 
 
+def edit(cluster: Cluster, space: str, name: str, **spec: Any) -> None:
+    """Change fields of a ModelDeployment's spec."""
+    patch = json.dumps({"spec": spec})
+    cluster.kubectl("-n", space, "patch", "mdep", name, "--type=merge", f"--patch={patch}")
+
+
 def serves(deployment: dict[str, Any], version: str) -> bool:
     """Whether a ModelDeployment serves that version, and nothing else is coming up."""
     status = deployment.get("status", {})

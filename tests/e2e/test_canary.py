@@ -5,7 +5,7 @@ import json
 import pytest
 
 from demo import steps
-from demo.clients import Load
+from demo.clients import Load, failures_of
 from tests.e2e.yard import deployment, training
 
 SPACE = "canary"
@@ -41,21 +41,6 @@ def _of_bird(spec, recipe):
     spec["recipe"].update(recipe)
 
 
-def _patch(yard, **spec):
-    patch = json.dumps({"spec": spec})
-    yard.kubectl("patch", "mdep", "bird", "--type=merge", f"--patch={patch}")
-
-
-def _myself(yard):
-    return yard.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
-
-
-def _order(yard, verb, nonce):
-    orders = {"command": verb, "command-nonce": nonce, "command-by": _myself(yard)}
-    pairs = [f"modelyard.dev/{name}={value}" for name, value in orders.items()]
-    yard.kubectl("annotate", "mdep", "bird", "--overwrite", *pairs)
-
-
 def _serves(yard, version, seconds=300):
     return yard.until("mdep", "bird", lambda found: steps.serves(found, version), seconds)
 
@@ -66,17 +51,17 @@ def test_steps_promote_a_good_version_and_roll_back_a_slow_one(yard, versions):
     _serves(yard, one)
     load = Load(yard.cluster, yard.space, "bird", "bird", MOST_SECONDS)
 
-    _patch(yard, modelVersionName=two)
+    yard.edit("bird", modelVersionName=two)
     promoted = _serves(yard, two)["status"]
     assert {check["verdict"] for check in promoted["analysis"]} == {"Pass"}
     assert promoted["warm"]["version"]["modelVersionName"] == one
     assert promoted["history"][0]["action"] == "Promoted"
 
-    _patch(yard, modelVersionName=one)  # still warm: no step, no new pod
+    yard.edit("bird", modelVersionName=one)  # still warm: no step, no new pod
     back = _serves(yard, one, seconds=60)["status"]
     assert back["history"][0]["durationSeconds"] <= 30
 
-    _patch(yard, modelVersionName=slow)
+    yard.edit("bird", modelVersionName=slow)
     refused = yard.wait("mdep", "bird", "RolledBack", seconds=400)
     message = steps.condition(refused, "RolledBack")["message"]
     assert steps.condition(refused, "RolledBack")["reason"] == "ChecksFailed", message
@@ -86,8 +71,7 @@ def test_steps_promote_a_good_version_and_roll_back_a_slow_one(yard, versions):
 
     report = load.stop()
     print(json.dumps(report, indent=1))
-    failures = {name: client["failures"] for name, client in report.items()}
-    assert failures == {name: [] for name in report}
+    assert failures_of(report) == []
 
 
 def test_a_pause_waits_for_an_order_and_an_abort_ends_a_rollout(yard, versions):
@@ -95,14 +79,14 @@ def test_a_pause_waits_for_an_order_and_an_abort_ends_a_rollout(yard, versions):
     paused = {"steps": [{"weight": 50}, {"pause": {}}], "warmStableSeconds": 0}
     yard.apply(deployment("bird", one, lambda spec: spec.update(rollout=paused)))
     _serves(yard, one)
-    _patch(yard, modelVersionName=two)
+    yard.edit("bird", modelVersionName=two)
     waiting = yard.wait("mdep", "bird", "Paused", seconds=180)
     assert waiting["status"]["step"]["waitingFor"] == "Promote"
-    _order(yard, "abort", "first")
+    yard.order("bird", "abort")
     aborted = yard.wait("mdep", "bird", "RolledBack", reason="Aborted", seconds=60)
-    assert aborted["status"]["history"][0]["by"] == _myself(yard)
+    assert aborted["status"]["history"][0]["by"] == yard.myself
     assert aborted["status"]["stable"]["modelVersionName"] == one
-    _order(yard, "retry", "second")
+    yard.order("bird", "retry")
     yard.wait("mdep", "bird", "Paused", seconds=180)
-    _order(yard, "promote", "third")
+    yard.order("bird", "promote")
     _serves(yard, two, seconds=60)

@@ -77,8 +77,7 @@ def test_a_release_from_the_first_to_the_second_and_back(run, yard, versions):
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{one} serves, 1/1 pods ready" in done.stdout
 
-    patch = json.dumps({"spec": {"modelVersionName": two}})
-    yard.kubectl("patch", "mdep", "swift", "--type=merge", f"--patch={patch}")
+    yard.edit("swift", modelVersionName=two)
     done = run("rollout", "status", "swift", "--timeout", "240s")
     assert done.returncode == 5, done.stdout + done.stderr
     tree = run("get", "deployment/swift").stdout

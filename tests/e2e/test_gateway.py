@@ -6,7 +6,7 @@ import time
 import pytest
 
 from demo import steps
-from demo.clients import Load
+from demo.clients import Load, failures_of
 from tests.e2e import gateway
 from tests.e2e.yard import deployment, training
 
@@ -32,20 +32,6 @@ def versions(yard):
     return sorted(yard.completed(name)["status"]["modelVersionName"] for name in names)
 
 
-def _patch(yard, **spec):
-    yard.kubectl("patch", "mdep", "owl", "--type=merge", f"--patch={json.dumps({'spec': spec})}")
-
-
-def _order(yard, verb):
-    """Give an order in one's own name; return when it was sent."""
-    by = yard.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
-    nonce, started = f"{verb}-{time.monotonic_ns()}", time.monotonic()
-    orders = {"command": verb, "command-nonce": nonce, "command-by": by}
-    pairs = [f"modelyard.dev/{name}={value}" for name, value in orders.items()]
-    yard.kubectl("annotate", "mdep", "owl", "--overwrite", *pairs)
-    return started
-
-
 def _serves(yard, version, seconds=300):
     def reached(found):
         status = found["status"]
@@ -56,8 +42,11 @@ def _serves(yard, version, seconds=300):
 
 
 def _weights(yard, kind):
-    refs = yard.found(kind, "owl")["spec"]["rules"][-1]["backendRefs"]
-    return {ref["name"]: ref["weight"] for ref in refs}
+    return _weights_of(yard.found(kind, "owl"))
+
+
+def _weights_of(route):
+    return {ref["name"]: ref["weight"] for ref in route["spec"]["rules"][-1]["backendRefs"]}
 
 
 def _paused_at(yard, weight):
@@ -91,11 +80,11 @@ def _restarts(pod):
 def _taken(yard, kind, weights):
     """Tell whether the gateway has taken a route that says so."""
     route = yard.found(kind, "owl")
-    refs = {r["name"]: r["weight"] for r in route["spec"]["rules"][-1]["backendRefs"]}
     said = [c for parent in route["status"]["parents"] for c in parent["conditions"]]
     generation = route["metadata"]["generation"]
     current = [c for c in said if c["type"] in {"Accepted", "ResolvedRefs"}]
-    return refs == weights and all(c["observedGeneration"] == generation for c in current)
+    taken = all(c["status"] == "True" and c["observedGeneration"] == generation for c in current)
+    return _weights_of(route) == weights and taken
 
 
 def test_weights_of_routes_are_followed_and_no_request_fails(yard, versions):
@@ -105,11 +94,11 @@ def test_weights_of_routes_are_followed_and_no_request_fails(yard, versions):
     _serves(yard, one)
     load = Load(yard.cluster, yard.space, gateway.HOST, "owl", MOST_SECONDS)
 
-    _patch(yard, modelVersionName=two)
+    yard.edit("owl", modelVersionName=two)
     _paused_at(yard, 10)
-    _order(yard, "promote")
+    yard.order("owl", "promote")
     canary = _paused_at(yard, 50)["canary"]
-    _order(yard, "promote")
+    yard.order("owl", "promote")
     yard.until("mdep", "owl", lambda f: f["status"].get("step", {}).get("weight") == 100, 60)
     before = _pods(yard, canary["revision"])
     promoted = _serves(yard, two)
@@ -124,22 +113,21 @@ def test_weights_of_routes_are_followed_and_no_request_fails(yard, versions):
     print(f"from the order to 100 % on stable: {seconds:.2f} s")
     report = load.stop()
     print(json.dumps(report, indent=1))
-    assert {name: client["failures"] for name, client in report.items()} == {
-        name: [] for name in report
-    }
+    assert failures_of(report) == []
     assert sum(client["requests"] for client in report.values()) > 2 * SAMPLES
 
 
 def _abort(yard, version):
     """Begin another rollout, roll it back at half of the traffic; return how long that took."""
     changed = {"drainSeconds": 12}
-    _patch(yard, modelVersionName=version, server=changed)
+    yard.edit("owl", modelVersionName=version, server=changed)
     yard.until("mdep", "owl", lambda f: f["status"].get("step", {}).get("weight") == 10, 240)
-    _order(yard, "promote")
+    yard.order("owl", "promote")
     _order_when(yard, 1)
     yard.until("mdep", "owl", _half, 240)
     stable = yard.found("mdep", "owl")["status"]["stable"]["revision"]
-    started = _order(yard, "abort")
+    started = time.monotonic()
+    yard.order("owl", "abort")
     while not all(_taken(yard, kind, {f"owl-{stable}": 100}) for kind in KINDS):
         assert time.monotonic() - started < 60, yard.found("mdep", "owl")["status"]
     seconds = time.monotonic() - started
@@ -157,7 +145,7 @@ def _order_when(yard, index):
 
     found = yard.until("mdep", "owl", reached, 120)
     if found["status"]["step"]["index"] <= index:
-        _order(yard, "promote")
+        yard.order("owl", "promote")
 
 
 def _half(found):
@@ -170,14 +158,14 @@ def test_a_gateway_that_does_not_exist_is_named_and_stable_stays(yard, versions)
     del versions
     before = _weights(yard, "httproute")
     status = yard.found("mdep", "owl")["status"]
-    _patch(yard, traffic=gateway.routes(gateway="nowhere"))
+    yard.edit("owl", traffic=gateway.routes(gateway="nowhere"))
     refused = yard.wait("mdep", "owl", "TrafficProgrammed", reason="GatewaySilent", seconds=90)
     message = steps.condition(refused, "TrafficProgrammed")["message"]
     assert "Gateway gateway-system/nowhere" in message
     assert refused["status"]["phase"] == "Degraded"
     assert refused["status"]["stable"]["revision"] == status["stable"]["revision"]
     assert _weights(yard, "httproute") == before
-    _patch(yard, traffic=gateway.routes())
+    yard.edit("owl", traffic=gateway.routes())
     yard.wait("mdep", "owl", "TrafficProgrammed", seconds=60)
 
 
@@ -187,7 +175,6 @@ def test_a_second_deployment_on_a_host_is_told_whose_it_is(yard, versions):
     told = yard.wait("mdep", "wren", "TrafficProgrammed", reason="HostnameConflict", seconds=180)
     assert "ModelDeployment gateway/owl" in steps.condition(told, "TrafficProgrammed")["message"]
     assert all(yard.get(kind, "wren") is None for kind in KINDS)
-    other = json.dumps({"spec": {"traffic": gateway.routes("wren.example.com")}})
-    yard.kubectl("patch", "mdep", "wren", "--type=merge", f"--patch={other}")
+    yard.edit("wren", traffic=gateway.routes("wren.example.com"))
     yard.wait("mdep", "wren", "TrafficProgrammed", seconds=60)
     assert all(yard.get(kind, "wren") is not None for kind in KINDS)

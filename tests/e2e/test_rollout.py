@@ -5,7 +5,7 @@ import json
 import pytest
 
 from demo import steps
-from demo.clients import Load
+from demo.clients import Load, failures_of
 from tests.e2e.yard import deployment, training
 
 SPACE = "rollout"
@@ -36,8 +36,7 @@ def _serves(yard, version, seconds=180):
 def _release(yard, change):
     """Change the spec; check that the Service moves only to pods that are proved."""
     before = yard.found("service", "roll")["spec"]["selector"]["modelyard.dev/version"]
-    patch = json.dumps({"spec": change})
-    yard.kubectl("patch", "mdep", "roll", "--type=merge", f"--patch={patch}")
+    yard.edit("roll", **change)
 
     def moved(service):
         return service["spec"]["selector"]["modelyard.dev/version"] != before
@@ -68,9 +67,7 @@ def test_releases_a_changed_server_and_a_lost_pod_cost_no_request(yard, versions
     _serves(yard, one)
     report = load.stop()
     print(json.dumps(report, indent=1))
-    assert {name: client["failures"] for name, client in report.items()} == {
-        name: [] for name in report
-    }
+    assert failures_of(report) == []
     assert all(client["requests"] > 500 for client in report.values())
     assert set(report["grpc"]["versions"]) == {"1", "2"}
 
@@ -79,16 +76,14 @@ def test_a_version_whose_image_is_missing_never_gets_traffic(yard, versions):
     one, two = versions
     selector = yard.found("service", "roll")["spec"]["selector"]
     missing = {"image": "localhost/modelyard/none:dev", "loadDeadlineSeconds": 15}
-    change = json.dumps({"spec": {"modelVersionName": two, "server": missing}})
-    yard.kubectl("patch", "mdep", "roll", "--type=merge", f"--patch={change}")
+    yard.edit("roll", modelVersionName=two, server=missing)
     blocked = yard.wait("mdep", "roll", "Progressing", reason="LoadDeadlineExceeded", seconds=60)
     message = steps.condition(blocked, "Progressing")["message"]
     assert "localhost/modelyard/none:dev" in message
     assert "Check the image's name" in message
     assert yard.found("service", "roll")["spec"]["selector"] == selector
     assert steps.condition(blocked, "Ready")["status"] == "True"
-    back = json.dumps({"spec": {"modelVersionName": one, "server": {"image": None}}})
-    yard.kubectl("patch", "mdep", "roll", "--type=merge", f"--patch={back}")
+    yard.edit("roll", modelVersionName=one, server={"image": None})
     yard.until("mdep", "roll", lambda found: "blockedVersion" not in found["status"], 30)
 
 

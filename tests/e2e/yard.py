@@ -6,13 +6,16 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import yaml
 
 from demo import install, steps
 from demo.cluster import ROOT, Cluster, StepFailed
+from modelyard.api import names
 
 Manifest = dict[str, Any]
 Change = Callable[[dict[str, Any]], None]
@@ -34,6 +37,25 @@ class Yard:
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return self.cluster.kubectl("-n", self.space, *arguments, stdin=stdin)
+
+    def edit(self, name: str, **spec: Any) -> None:
+        """Change fields of a ModelDeployment's spec."""
+        steps.edit(self.cluster, self.space, name, **spec)
+
+    @cached_property
+    def myself(self) -> str:
+        """The user name that the API server knows us by."""
+        return self.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
+
+    def order(self, name: str, verb: str) -> None:
+        """Give an order about a rollout, in our own name."""
+        orders = {
+            names.ANNOTATION_COMMAND: verb,
+            names.ANNOTATION_NONCE: uuid4().hex,
+            names.ANNOTATION_BY: self.myself,
+        }
+        pairs = [f"{annotation}={value}" for annotation, value in orders.items()]
+        self.kubectl("annotate", "mdep", name, "--overwrite", *pairs)
 
     def apply(self, *manifests: Manifest) -> None:
         for manifest in manifests:
