@@ -28,10 +28,8 @@ from tests.builders import (
     serving_pod,
     text,
 )
+from tests.unit.plan.release_yard import NEXT, REV, SERVER
 
-SERVER = ServerSpec()
-REV = revision_of(DIGEST, SERVER)
-NEXT = revision_of(OTHER_DIGEST, SERVER)
 V4 = make_version(4, OTHER_DIGEST)
 
 

@@ -9,7 +9,7 @@ from modelyard.plan.deployment import plan_deployment
 from modelyard.plan.route_views import endpoints_view, route_view
 from modelyard.plan.split import compare
 from tests.builders import deployment_observed, later, make_deployment, text
-from tests.unit.plan.test_plan_steps import CHECKS, NEXT, REV, SLOW, Yard
+from tests.unit.plan.release_yard import CHECKS, NEXT, REV, SLOW, Yard
 
 PARENT = {"name": "public", "namespace": "infra"}
 REST = {"rest": {"parentRefs": [PARENT], "hostnames": ["digits.example.com"]}}
