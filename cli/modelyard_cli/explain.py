@@ -16,7 +16,6 @@ from modelyard.api.version import ModelVersion
 from modelyard_cli.connection import Raw
 from modelyard_cli.objects import condition, deployment_of, training_of, version_of
 from modelyard_cli.state import training_standing, version_standing
-from modelyard_cli.views.deployment import plan_of
 from modelyard_cli.words import BAD, BUSY, GOOD, HELD, moment, span
 
 COMMAND = "kubectl modelyard"
@@ -114,7 +113,7 @@ def _traffic(found: ModelDeployment, canary: ServedVersion, where: str) -> Fact:
 
 
 def _hold_left(found: ModelDeployment, step: StepStatus, now: datetime) -> str:
-    steps = plan_of(found)
+    steps = found.spec.rollout.whole()
     seconds = steps[min(step.index, len(steps) - 1)].hold_seconds
     if step.held_since is None:
         return f"for {seconds} s once it is in force"

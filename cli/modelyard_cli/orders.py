@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from modelyard.api import names
 from modelyard.api.deployment import ModelDeployment
-from modelyard.api.rollout import HandledCommand, HistoryAction, HistoryEntry, Verb
+from modelyard.api.rollout import DONE, SERVING_ACTIONS, HandledCommand, HistoryEntry, Verb
 from modelyard.api.rules import DEPLOYMENT, MODEL_VERSION
 from modelyard_cli import kinds, screen
 from modelyard_cli.connection import Api, Raw
@@ -25,7 +25,6 @@ WHOAMI = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 """What `kubectl rollout restart` writes; the operator leaves it alone."""
-SERVES = frozenset({HistoryAction.DEPLOYED, HistoryAction.PROMOTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +120,7 @@ async def _ordered(api: Api, order: Order, verb: Verb) -> Exit:
     if order.dry_run:
         return _told(order, f"{verb} would be ordered")
     answer = await _acknowledged(api, order, Subject(DEPLOYMENT, order.name, raw), nonce)
-    if answer.outcome != "Done":
+    if answer.outcome != DONE:
         text = f"{order.name}: the operator looked at {verb} and found {answer.outcome}"
         raise Stop(Exit.WRONG_STATE, text, f"kubectl modelyard get deployment/{order.name}")
     return _told(order, f"{verb} done, ordered by {answer.by}")
@@ -183,7 +182,8 @@ def _before(found: ModelDeployment) -> str:
     if found.status.warm is not None and found.status.warm.version.server == stable.server:
         return found.status.warm.version.model_version_name
     for entry in found.status.history:
-        if entry.action in SERVES and entry.revision == stable.revision and entry.from_version:
+        began = entry.action in SERVING_ACTIONS and entry.revision == stable.revision
+        if began and entry.from_version:
             return entry.from_version
     text = f"{found.metadata.name}: the history has no version before {stable.model_version_name}"
     raise Stop(Exit.WRONG_STATE, text, "name one: --to VERSION")
@@ -198,7 +198,7 @@ def _chosen(found: ModelDeployment, target: str) -> str:
     if not target.isdigit():
         return target
     entry = entry_of(found, int(target))
-    if entry.action not in SERVES:
+    if entry.action not in SERVING_ACTIONS:
         text = f"change {target} was {entry.action}: {entry.version} did not serve"
         raise Stop(Exit.WRONG_STATE, text, "choose a change that is Deployed or Promoted")
     return entry.version

@@ -11,7 +11,7 @@ from rich.tree import Tree
 
 from modelyard.api.deployment import ModelDeployment, ServedVersion
 from modelyard.api.names import LABEL_VERSION
-from modelyard.api.rollout import Check, CheckStatus, HistoryEntry, RolloutStep
+from modelyard.api.rollout import ALL_WEIGHT, Check, CheckStatus, HistoryEntry, RolloutStep
 from modelyard_cli import kinds
 from modelyard_cli.connection import Raw
 from modelyard_cli.mirror import Mirror
@@ -33,7 +33,6 @@ from modelyard_cli.words import (
     span,
 )
 
-ALL = 100
 CHANGES = 3
 MARKS = {"Pass": GOOD, "Fail": BAD, "NeedMoreData": BUSY}
 
@@ -73,20 +72,13 @@ def _progress(found: ModelDeployment, now: datetime) -> Text | None:
     if step is None:
         return None
     line = Text(f"  {bar(step.weight)} {step.weight:>3} %   ", "cyan")
-    for number, planned in enumerate(plan_of(found)):
+    for number, planned in enumerate(found.spec.rollout.whole()):
         if number:
             line.append(" ─ ", "bright_black")
         line.append(*_step(planned, number, step.index))
     if step.held_since:
         line.append(f"   for {age(step.held_since, now)}", "dim")
     return line
-
-
-def plan_of(found: ModelDeployment) -> tuple[RolloutStep, ...]:
-    """Return the steps; the last one is always all of the traffic."""
-    steps = found.spec.rollout.steps
-    ends = bool(steps) and steps[-1].weight == ALL
-    return steps if ends else (*steps, RolloutStep(weight=ALL))
 
 
 def _step(planned: RolloutStep, number: int, present: int) -> tuple[str, str]:
@@ -150,7 +142,7 @@ def roles(found: ModelDeployment) -> list[Role]:
     if status.canary is not None:
         made.append(Role("canary" if status.stable else "first", status.canary, weight))
     if status.stable is not None:
-        made.append(Role("stable", status.stable, ALL - weight))
+        made.append(Role("stable", status.stable, ALL_WEIGHT - weight))
     if status.warm is not None:
         made.append(Role("warm", status.warm.version, 0))
     return made

@@ -97,6 +97,10 @@ class Analysis(Model):
     """What to do when a step was held and there was too little traffic to judge."""
 
 
+ALL_WEIGHT = 100
+"""Percent of the traffic that is all of it."""
+
+
 class RolloutSpec(Model):
     """How a new version takes over from the stable one."""
 
@@ -118,6 +122,12 @@ class RolloutSpec(Model):
 
     warm_stable_seconds: Annotated[int, Field(ge=0, le=604800)] = 600
     """Seconds that the previous version stays loaded after a promotion."""
+
+    def whole(self) -> tuple[RolloutStep, ...]:
+        """Return the steps as they are taken; the last one is always all of the traffic."""
+        if self.steps and self.steps[-1].weight == ALL_WEIGHT:
+            return self.steps
+        return (*self.steps, RolloutStep(weight=ALL_WEIGHT))
 
 
 class StepStatus(Observed):
@@ -203,6 +213,10 @@ class Verb(StrEnum):
     """The spec goes back, in the same write: this only says who does it, and why."""
 
 
+DONE = "Done"
+"""Outcome of an order that was carried out."""
+
+
 class HandledCommand(Observed):
     """The last order that was looked at; one with the same nonce is not looked at again."""
 
@@ -236,6 +250,10 @@ class HistoryAction(StrEnum):
     ROLLED_BACK = "RolledBack"
     ABORTED = "Aborted"
     SUPERSEDED = "Superseded"
+
+
+SERVING_ACTIONS = frozenset({HistoryAction.DEPLOYED, HistoryAction.PROMOTED})
+"""What happened to a version that has served since."""
 
 
 class HistoryEntry(Observed):

@@ -13,6 +13,7 @@ from modelyard.plan.judge.latency import LatencyLimits
 from modelyard.plan.judge.looks import Limits, findings, look
 from modelyard.plan.judge.state import JudgeState
 from modelyard.plan.judge.verdicts import Finding
+from modelyard.plan.manifests.serving_deployment import SERVER
 from modelyard.plan.observed import DeploymentObserved
 from modelyard.plan.rollout import facts_of, pods_of
 
@@ -70,7 +71,7 @@ def counters_of(version: ServedVersion, observed: DeploymentObserved) -> Counter
     told = {fact.pod_uid: fact.counters for fact in facts_of(version, observed)}
     servers = []
     for pod in pods:
-        counters, server = told.get(pod.uid), pod.container("server")
+        counters, server = told.get(pod.uid), pod.container(SERVER)
         if counters is None or server is None:
             return None
         servers.append((f"{pod.uid}/{server.restarts}", counters))

@@ -10,10 +10,9 @@ from modelyard.plan.clock import timestamp
 from modelyard.plan.conditions import bounded
 
 MAX_TEXT = 256
-DONE = "Done"
 UNKNOWN = "UnknownCommand"
 IDLE = "NothingInFlight"
-"""What comes of an order."""
+"""What comes of an order that is not carried out."""
 
 
 @dataclass(frozen=True, slots=True)

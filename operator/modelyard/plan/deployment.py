@@ -14,15 +14,13 @@ from modelyard.api.reasons import ConditionType, Reason
 from modelyard.plan.clock import seconds_since
 from modelyard.plan.conditions import TYPES, bounded, no, yes
 from modelyard.plan.core import Plan, Refusal
-from modelyard.plan.draft import Draft
+from modelyard.plan.draft import DeploymentDraft, Draft
 from modelyard.plan.observed import DeploymentObserved
 from modelyard.plan.release import Situation, released
 from modelyard.plan.serving import effects
 from modelyard.plan.serving_status import with_serving
 from modelyard.plan.target import target_refusal, wanted_version
 from modelyard.plan.traffic_status import with_traffic
-
-DeploymentDraft = Draft[ModelDeploymentStatus]
 
 POLL_SECONDS = 5.0
 REFUSAL_RETRY_SECONDS = 60.0

@@ -67,3 +67,6 @@ class Draft(Generic[Status]):
         return Plan(
             status=after.dump(), actions=actions, events=tuple(events), requeue_after=requeue_after
         )
+
+
+DeploymentDraft = Draft[ModelDeploymentStatus]

@@ -5,20 +5,16 @@ from datetime import timedelta
 
 from modelyard.api.deployment import (
     ModelDeployment,
-    ModelDeploymentStatus,
     ServedVersion,
     WarmVersion,
 )
 from modelyard.api.reasons import ConditionType, Reason
-from modelyard.api.rollout import HistoryAction, Verb
+from modelyard.api.rollout import DONE, HistoryAction, Verb
 from modelyard.plan.clock import timestamp
-from modelyard.plan.commands import DONE
 from modelyard.plan.conditions import bounded, no, unknown, yes
-from modelyard.plan.draft import Draft
+from modelyard.plan.draft import DeploymentDraft
 from modelyard.plan.history import OPERATOR, Cause, remembered
 from modelyard.plan.revision import block_of
-
-DeploymentDraft = Draft[ModelDeploymentStatus]
 
 REMEDY = "It is not tried again until the spec changes, or somebody orders a retry."
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from modelyard.api import names
 from modelyard.api.deployment import ModelDeployment, ModelDeploymentStatus, ServedVersion
+from modelyard.api.rollout import ALL_WEIGHT
 from modelyard.api.traffic import ParentRef, RouteKind
 from modelyard.plan.claims import lost, parents_of
 from modelyard.plan.observed import DeploymentObserved
 from modelyard.plan.route import Backend, ParentView, Route, RouteRule, RouteView, Said
-from modelyard.plan.traffic import ALL_WEIGHT, capacity
+from modelyard.plan.traffic import capacity
 
 PORTS: dict[RouteKind, int] = {"HTTPRoute": names.PORT_REST, "GRPCRoute": names.PORT_GRPC}
 BOTH = 2

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from modelyard.api.deployment import ModelDeploymentStatus, ServedVersion
-from modelyard.api.rollout import HistoryAction
+from modelyard.api.rollout import SERVING_ACTIONS
 from modelyard.api.rollout_gates import RegressionGate, ReleaseGate, ReleaseGateResult
 from modelyard.api.training import Direction
 from modelyard.api.version import ModelVersion, Signature, TensorSpec
 from modelyard.plan.conditions import bounded
 
-SERVED = frozenset({HistoryAction.DEPLOYED, HistoryAction.PROMOTED})
 FREE = -1
 
 
@@ -22,7 +21,7 @@ def exempt(status: ModelDeploymentStatus, wanted: ServedVersion) -> str:
     """Return why a version is not gated, or nothing: going back must never be refused."""
     if status.stable is None:
         return "No version serves yet: there is nothing to compare with."
-    known = {entry.digest for entry in status.history if entry.action in SERVED}
+    known = {entry.digest for entry in status.history if entry.action in SERVING_ACTIONS}
     if wanted.digest in known | {status.stable.digest}:
         return f"{wanted.model_version_name} has served before."
     return ""

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from modelyard.api.deployment import ModelDeployment, ModelDeploymentStatus, ServedVersion
 from modelyard.api.reasons import ConditionType, Reason
-from modelyard.api.rollout import StepStatus, Verb
+from modelyard.api.rollout import DONE, StepStatus, Verb
 from modelyard.plan import steps
 from modelyard.plan.analysis import looked
 from modelyard.plan.clock import seconds_since, timestamp
-from modelyard.plan.commands import DONE, IDLE, UNKNOWN, Command, pending
+from modelyard.plan.commands import IDLE, UNKNOWN, Command, pending
 from modelyard.plan.conditions import bounded, no, unknown, yes
 from modelyard.plan.core import Refusal
-from modelyard.plan.draft import Draft
+from modelyard.plan.draft import DeploymentDraft
 from modelyard.plan.endings import Failure, failed, promoted, superseded
 from modelyard.plan.gating import exempt, judge_release, refused_by
 from modelyard.plan.observed import DeploymentObserved
@@ -21,8 +21,6 @@ from modelyard.plan.split import split_looked
 from modelyard.plan.traffic import recorded
 
 SOMEBODY = "somebody"
-
-DeploymentDraft = Draft[ModelDeploymentStatus]
 
 
 @dataclass(frozen=True, slots=True)

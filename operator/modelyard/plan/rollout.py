@@ -72,6 +72,14 @@ def pods_of(version: ServedVersion, observed: DeploymentObserved) -> tuple[PodVi
     )
 
 
+def servers_of(
+    version: ServedVersion, observed: DeploymentObserved
+) -> tuple[tuple[PodView, ContainerView], ...]:
+    """Return the servers of a revision that have begun, each with its pod."""
+    found = ((pod, pod.container(SERVER)) for pod in pods_of(version, observed))
+    return tuple((pod, server) for pod, server in found if server is not None)
+
+
 def workload_of(version: ServedVersion, observed: DeploymentObserved) -> WorkloadView | None:
     """Return the Deployment of a revision, or None."""
     return next((w for w in observed.workloads if w.revision == version.revision), None)

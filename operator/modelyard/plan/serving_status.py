@@ -3,18 +3,15 @@
 from modelyard.api.deployment import (
     DeploymentPhase,
     ModelDeployment,
-    ModelDeploymentStatus,
     ServedVersion,
 )
 from modelyard.api.reasons import ConditionType, Reason
 from modelyard.plan.conditions import Judgement, no, yes
-from modelyard.plan.draft import Draft
+from modelyard.plan.draft import DeploymentDraft
 from modelyard.plan.manifests.serving_deployment import serving_selector
 from modelyard.plan.observed import DeploymentObserved
 from modelyard.plan.rollout import facts_of, workload_of
 from modelyard.plan.traffic import EVERY_REVISION, selection
-
-DeploymentDraft = Draft[ModelDeploymentStatus]
 
 
 def with_serving(

@@ -11,12 +11,12 @@ from datetime import datetime
 
 from modelyard.api.deployment import ModelDeployment, ModelDeploymentStatus, ServedVersion
 from modelyard.api.reasons import ConditionType, Reason
-from modelyard.api.rollout import CheckStatus, OnNoData, RolloutStep, StepStatus
+from modelyard.api.rollout import ALL_WEIGHT, CheckStatus, OnNoData, RolloutStep, StepStatus
 from modelyard.plan.clock import seconds_since
 from modelyard.plan.gateway import canary_weight, programmed
 from modelyard.plan.observed import DeploymentObserved
-from modelyard.plan.rollout import memory_text, pods_of, short_of_memory, workload_of
-from modelyard.plan.traffic import ALL_WEIGHT, selection, split
+from modelyard.plan.rollout import memory_text, servers_of, short_of_memory, workload_of
+from modelyard.plan.traffic import selection, split
 
 FOR_A_PERSON = ("Resume", "Promote")
 """What only a person can do."""
@@ -55,14 +55,6 @@ class Elapsed:
     held: float | None
 
 
-def plan_of(deployment: ModelDeployment) -> tuple[RolloutStep, ...]:
-    """Return the steps of a rollout; the last one is always all of the traffic."""
-    steps = deployment.spec.rollout.steps
-    if steps and steps[-1].weight == ALL_WEIGHT:
-        return steps
-    return (*steps, RolloutStep(weight=ALL_WEIGHT))
-
-
 def entered(
     deployment: ModelDeployment, index: int, before: StepStatus | None, time: str
 ) -> StepStatus:
@@ -70,7 +62,7 @@ def entered(
 
     An index beyond the last step, which an edit of the spec may have moved, means the last one.
     """
-    steps = plan_of(deployment)
+    steps = deployment.spec.rollout.whole()
     index = min(index, len(steps) - 1)
     weight = steps[index].weight or (before.weight if before else 0)
     return StepStatus(
@@ -85,19 +77,18 @@ def entered(
 
 def is_last(deployment: ModelDeployment, step: StepStatus) -> bool:
     """Tell whether only the promotion can follow, by the steps that the spec has now."""
-    return step.index + 1 >= len(plan_of(deployment)) and step.weight == ALL_WEIGHT
+    return step.index + 1 >= len(deployment.spec.rollout.whole()) and step.weight == ALL_WEIGHT
 
 
 def last_by_order(deployment: ModelDeployment, before: StepStatus | None, time: str) -> StepStatus:
     """Return the record of the last step, neither held nor judged: somebody wants it so."""
-    step = entered(deployment, len(plan_of(deployment)) - 1, before, time)
+    step = entered(deployment, len(deployment.spec.rollout.whole()) - 1, before, time)
     return step.model_copy(update={"ordered": True})
 
 
 def restarts_of(version: ServedVersion, observed: DeploymentObserved) -> int:
     """Count how often servers of a version have started again."""
-    servers = (pod.container("server") for pod in pods_of(version, observed))
-    return sum(server.restarts for server in servers if server is not None)
+    return sum(server.restarts for _, server in servers_of(version, observed))
 
 
 def in_force(
@@ -144,7 +135,7 @@ def decide(
         return failure
     if deployment.spec.paused:
         return Wait("Resume")
-    steps = plan_of(deployment)
+    steps = deployment.spec.rollout.whole()
     spec = steps[min(step.index, len(steps) - 1)]
     if spec.pause is not None and not step.ordered:
         return Wait("Promote")
@@ -193,10 +184,10 @@ def _held(
     open_checks = [check for check in status.analysis if check.verdict != "Pass"]
     unjudged = not _analysed(deployment, status) or open_checks
     no_data = _without_data(deployment, status) if unjudged else None
-    split = _split(deployment, status)
-    if isinstance(no_data, Fail) or split is None:
+    division = _division(deployment, status)
+    if isinstance(no_data, Fail) or division is None:
         return no_data or (_checking(open_checks) if unjudged else Next())
-    return split
+    return division
 
 
 def _checking(open_checks: list[CheckStatus]) -> Wait:
@@ -204,7 +195,7 @@ def _checking(open_checks: list[CheckStatus]) -> Wait:
     return Wait("Checks", why)
 
 
-def _split(deployment: ModelDeployment, status: ModelDeploymentStatus) -> Wait | None:
+def _division(deployment: ModelDeployment, status: ModelDeploymentStatus) -> Wait | None:
     """Return why requests are not known to be divided as the routes say.
 
     Without steps the new version gets all at once, and nothing is to be compared.
@@ -265,11 +256,7 @@ def _crashed(
     canary = status.canary
     if canary is None or restarts_of(canary, observed) <= step.restarts:
         return None
-    servers = ((pod, pod.container("server")) for pod in pods_of(canary, observed))
-    pod, server = max(
-        ((pod, server) for pod, server in servers if server is not None),
-        key=lambda found: found[1].restarts,
-    )
+    pod, server = max(servers_of(canary, observed), key=lambda found: found[1].restarts)
     if short_of_memory(server):
         text = memory_text(canary, pod)
         return Fail(Reason.OUT_OF_MEMORY, f"{text}. The requests it had are lost.")

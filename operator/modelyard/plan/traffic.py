@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from math import ceil
 
 from modelyard.api.deployment import ModelDeployment, ModelDeploymentStatus, ServedVersion
+from modelyard.api.rollout import ALL_WEIGHT
 from modelyard.plan.observed import DeploymentObserved
 
-ALL_WEIGHT = 100
 EVERY_REVISION = "*"
 """What a Service selects that names no revision."""
 
@@ -35,12 +35,11 @@ def split(deployment: ModelDeployment, status: ModelDeploymentStatus) -> Split:
     if canary is None:
         return Split(0, stable)
     weight = status.step.weight if status.step else 0
+    needed = weight or first_weight(deployment, status)
     if deployment.spec.traffic.gateway is not None:
-        return Split(carrying_pods(replicas, weight or first_weight(deployment, status)), stable)
-    wanted = canary_pods(replicas, weight or first_weight(deployment, status))
-    if not weight:
-        return Split(wanted, stable)
-    return Split(wanted, canary.revision if weight == ALL_WEIGHT else EVERY_REVISION)
+        return Split(carrying_pods(replicas, needed), stable)
+    selected = {0: stable, ALL_WEIGHT: canary.revision}.get(weight, EVERY_REVISION)
+    return Split(canary_pods(replicas, needed), selected)
 
 
 def first_weight(deployment: ModelDeployment, status: ModelDeploymentStatus) -> int:

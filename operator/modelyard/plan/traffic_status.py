@@ -10,7 +10,7 @@ from modelyard.api.traffic import ParentRef, TrafficShare, TrafficStatus
 from modelyard.plan.claims import lost
 from modelyard.plan.clock import seconds_since, timestamp
 from modelyard.plan.conditions import Judgement, no, unknown, yes
-from modelyard.plan.draft import Draft
+from modelyard.plan.draft import DeploymentDraft
 from modelyard.plan.gateway import (
     Answer,
     Share,
@@ -25,8 +25,6 @@ from modelyard.plan.gateway import (
 from modelyard.plan.observed import DeploymentObserved
 from modelyard.plan.route import Claim, Route
 from modelyard.plan.traffic import EVERY_REVISION, canary_pods, given_weight, split
-
-DeploymentDraft = Draft[ModelDeploymentStatus]
 
 PATIENCE_SECONDS = 30
 KIND = ConditionType.TRAFFIC_PROGRAMMED
