@@ -38,6 +38,7 @@ ROLLOUTS: tuple[dict[str, Any], ...] = (
     {"steps": STEPS, "analysis": {"checks": [ERRORS, LATENCY]}, "progressDeadlineSeconds": 600},
     {"steps": STEPS, "analysis": {"checks": [LATENCY], "onNoData": "Pass"}},
     {"steps": STEPS, "analysis": {"checks": [ERRORS], "onNoData": "Fail"}},
+    {"steps": STEPS, "maxFailedCanaryRequests": 20, "progressDeadlineSeconds": 60},
     {"gates": GATES, "warmStableSeconds": 0},
     {"gates": GATES[1:], "steps": STEPS},
     {"steps": PAUSED, "warmStableSeconds": 60},

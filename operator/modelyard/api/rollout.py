@@ -115,7 +115,8 @@ class RolloutSpec(Model):
     """Checks while the new version gets traffic."""
 
     max_failed_canary_requests: Annotated[int, Field(ge=1)] | None = None
-    """Failed requests of the new version that end its rollout, whatever the statistics say."""
+    """Failed requests that end a rollout, whatever the statistics say: as many as the pods of the
+    new version that are there have counted."""
 
     progress_deadline_seconds: Annotated[int, Field(ge=10, le=2592000)] = 1800
     """Seconds that a step may take beyond its hold; pauses do not count."""

@@ -23,9 +23,9 @@ UNBOUNDED = 10_000_000
 
 def judging(deployment: ModelDeployment) -> bool:
     """Tell whether the counters of the pods are needed now."""
-    spec = deployment.spec
-    read = spec.rollout.analysis is not None or spec.traffic.gateway is not None
-    return deployment.status.step is not None and read
+    rollout, gateway = deployment.spec.rollout, deployment.spec.traffic.gateway
+    readers = (rollout.analysis, rollout.max_failed_canary_requests, gateway)
+    return deployment.status.step is not None and any(reader is not None for reader in readers)
 
 
 def limits_of(analysis: Analysis) -> Limits:

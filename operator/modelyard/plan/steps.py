@@ -15,7 +15,7 @@ from modelyard.api.rollout import ALL_WEIGHT, CheckStatus, OnNoData, RolloutStep
 from modelyard.plan.clock import seconds_since
 from modelyard.plan.gateway import canary_weight, programmed
 from modelyard.plan.observed import DeploymentObserved
-from modelyard.plan.rollout import memory_text, servers_of, short_of_memory, workload_of
+from modelyard.plan.rollout import facts_of, memory_text, servers_of, short_of_memory, workload_of
 from modelyard.plan.traffic import selection, split
 
 FOR_A_PERSON = ("Resume", "Promote")
@@ -130,7 +130,11 @@ def decide(
     elapsed: Elapsed,
 ) -> Decision:
     """Decide about the present step."""
-    failure = _crashed(status, step, observed) or _refuted(status)
+    failure = (
+        _crashed(status, step, observed)
+        or _refuted(status)
+        or _overspent(deployment, status, observed)
+    )
     if failure:
         return failure
     if deployment.spec.paused:
@@ -243,6 +247,24 @@ def _refuted(status: ModelDeploymentStatus) -> Fail | None:
     if failed is not None:
         return Fail(Reason.ANALYSIS_FAILED, f"Check {failed.name} failed: {failed.message}.")
     return None
+
+
+def _overspent(
+    deployment: ModelDeployment, status: ModelDeploymentStatus, observed: DeploymentObserved
+) -> Fail | None:
+    """Return that more requests have failed than a rollout may cost.
+
+    Counted where they failed: what pods took with them that are gone is not in the sum.
+    """
+    most, canary = deployment.spec.rollout.max_failed_canary_requests, status.canary
+    if most is None or canary is None:
+        return None
+    told = (fact.counters for fact in facts_of(canary, observed) if fact.counters)
+    failed = sum(counters.server_errors for counters in told)
+    if failed < most:
+        return None
+    text = f"{failed} requests of the new version failed, and maxFailedCanaryRequests is {most}."
+    return Fail(Reason.BUDGET_SPENT, text)
 
 
 def _crashed(

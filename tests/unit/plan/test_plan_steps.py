@@ -6,6 +6,7 @@ import pytest
 
 from modelyard.api.deployment import ServerSpec
 from modelyard.api.rollout_gates import ReleaseGate
+from modelyard.plan.analysis import judging
 from tests.unit.plan.release_yard import (
     CHECKS,
     EVERY,
@@ -311,3 +312,23 @@ def test_steps_that_are_taken_away_mid_flight_still_end_with_all_of_the_traffic(
     yard.go(30)
     assert yard.status.stable.revision == NEXT
     assert yard.selections == [EVERY, NEXT]
+
+
+def test_failed_requests_end_a_rollout_once_they_are_as_many_as_it_may_cost():
+    yard = Yard(TEN_FIFTY, rollout={"maxFailedCanaryRequests": 7}).go()
+    yard.serve(NEXT, failed=6)
+    yard.go()
+    assert yard.status.step.index == 0
+    yard.serve(NEXT, failed=1)
+    yard.go()
+    assert yard.rolled_back
+    assert yard.condition("RolledBack") == "True/FailedRequestsExceeded"
+    assert "7 requests of the new version failed, and maxFailedCanaryRequests is 7" in (
+        yard.status.message
+    )
+
+
+def test_counters_are_asked_for_when_something_reads_them():
+    yard = Yard(TEN_FIFTY).go()
+    assert not judging(yard.deployment)
+    assert judging(Yard(TEN_FIFTY, rollout={"maxFailedCanaryRequests": 7}).go().deployment)
