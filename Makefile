@@ -39,7 +39,8 @@ demo: $(STAMP) ## Train, gate, register and serve a model on a real local Kubern
 FAST := tests/unit tests/simulation tests/conformance
 
 test: test-fast $(STAMP) ## Everything: unit tests, simulation, a real API server, the product on a real node
-	@$(RUN) -m pytest -m "not bench" --durations=15 tests/api tests/e2e
+	@$(RUN) -m pytest -n 3 --dist loadgroup -m "not bench" --durations=15 tests/api
+	@$(RUN) -m pytest -v -m "not bench" --durations=15 tests/e2e
 
 test-e2e: $(STAMP) ## Only the product on the local Kubernetes (root, Linux)
 	@$(RUN) -m pytest -v -m e2e --durations=15 tests/e2e

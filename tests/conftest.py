@@ -32,13 +32,18 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Build what the item's tier needs before the item's clock starts."""
-    for marker, build in BUILDS.items():
+    for marker in BUILDS:
         if item.get_closest_marker(marker):
-            try:
-                build()
-            except Refused as refused:
-                pytest.exit(str(refused), returncode=pytest.ExitCode.TESTS_FAILED)
+            build(marker)
     return (yield)
+
+
+def build(tier: str) -> None:
+    """Build what a tier needs, or end the run with the reason why that cannot be."""
+    try:
+        BUILDS[tier]()
+    except Refused as refused:
+        pytest.exit(str(refused), returncode=pytest.ExitCode.TESTS_FAILED)
 
 
 @cache

@@ -15,11 +15,17 @@ from tests.api.journey import Golden, Journey
 from tests.api.operators import Cluster, Operator, install_crds, install_gateway_api
 from tests.api.stage import Workshop
 from tests.api.tier import Tier, audit_flags, running_tier
+from tests.conftest import build
 from tests.seaweed import Seaweed
 
 NAMESPACES = count(1)
 ADMISSION = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement"
 """Some clusters (OpenShift) check who may block the deletion of an owner; so do we."""
+
+
+def pytest_xdist_setupnodes() -> None:
+    """Build before there are workers: of what these print, nothing is seen."""
+    build("api")
 
 
 @pytest.fixture(scope="session")

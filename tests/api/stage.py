@@ -148,7 +148,8 @@ class Workshop:
                 code = operator.end() if operator.starts else 0
                 self.tier.background.run(self.tier.nodes.end(namespace))
             assert code in ENDS, operator.log_tail()
-            assert operator.complaints() == []
+            complaints = operator.complaints()
+            assert not complaints, "\n".join(complaints)
 
     def _environment(self) -> dict[str, str]:
         keys = self.seaweed.credentials

@@ -33,7 +33,11 @@ from tests.api.proxy import Door
 from tests.api.stage import Workshop
 
 pytest_plugins = ["tests.plugins.seaweed"]
-pytestmark = [pytest.mark.api, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.api,
+    pytest.mark.timeout(3600),
+    pytest.mark.xdist_group("faults"),  # its stories are told side by side
+]
 
 AT_ONCE = 4
 SHARE = 2
