@@ -36,17 +36,19 @@ demo: $(STAMP) ## Train, gate, register and serve a model on a real local Kubern
 	@$(RUN) -m demo
 
 # What fails soonest comes first; builds come when a tier needs them, and show how far they are.
-FAST := tests/unit tests/simulation tests/conformance
+# The tests of a file share what takes long to make, and the longest files begin first.
+SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
+FAST := tests/simulation tests/unit tests/conformance
 
 test: test-fast $(STAMP) ## Everything: unit tests, simulation, a real API server, the product on a real node
-	@$(RUN) -m pytest -n 3 --dist loadgroup -m "not bench" --durations=15 tests/api
+	@$(RUN) -m pytest -n 3 $(SIDE_BY_SIDE) -m "not bench" --durations=15 tests/api
 	@$(RUN) -m pytest -v -m "not bench" --durations=15 tests/e2e
 
 test-e2e: $(STAMP) ## Only the product on the local Kubernetes (root, Linux)
 	@$(RUN) -m pytest -v -m e2e --durations=15 tests/e2e
 
 test-fast: $(STAMP) ## Unit tests and simulation only: no cluster, no root
-	@$(RUN) -m pytest -n auto --maxprocesses 4 -m "not bench" --durations=15 $(FAST)
+	@$(RUN) -m pytest -n auto --maxprocesses 4 $(SIDE_BY_SIDE) -m "not bench" --durations=15 $(FAST)
 
 prove: $(STAMP) ## The full counts: 20,000 schedules, 1,000 crashes, a kill at every write, every fault (takes long)
 	@MODELYARD_SCHEDULES=20000 MODELYARD_CRASHES=1000 MODELYARD_KILLS=all MODELYARD_FAULTS=all \

@@ -33,11 +33,7 @@ from tests.api.proxy import Door
 from tests.api.stage import Workshop
 
 pytest_plugins = ["tests.plugins.seaweed"]
-pytestmark = [
-    pytest.mark.api,
-    pytest.mark.timeout(3600),
-    pytest.mark.xdist_group("faults"),  # its stories are told side by side
-]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(3600)]
 
 AT_ONCE = 4
 SHARE = 2
