@@ -15,7 +15,7 @@ from tests.simulation.branches import Branches
 from tests.simulation.hunt import FoundError, run_all, run_seed
 from tests.simulation.schedule import Schedule
 
-SAMPLE = 2000
+SAMPLE = 1000
 LEAST_SHARE = 0.95
 """Of the branches of all planners; what is rarer than this sample shows is what misses."""
 COUNT = int(os.environ.get("MODELYARD_SCHEDULES", SAMPLE))
