@@ -99,7 +99,7 @@ class Journey:
         )
         for name in ("first", "second"):
             self._delete("ModelTraining", name)
-        self.stage.wait("nothing is left", lambda: not any(self._all()))
+        self.stage.wait("nothing is left", lambda: not any((*self._all(), *self._pods())))
 
     def _delete(self, kind: str, name: str) -> None:
         self.stage.tier.cluster.delete(kind, self.stage.namespace, name)
@@ -110,6 +110,9 @@ class Journey:
 
     def _all(self) -> list[Raw]:
         return [raw for kind in KINDS for raw in self._recorder.of(self.stage.namespace, kind.name)]
+
+    def _pods(self) -> list[Raw]:
+        return self._recorder.of(self.stage.namespace, "Pod")
 
     def _serves(self, version: str) -> bool:
         status = self.stage.live("ModelDeployment", "web").get("status") or {}
