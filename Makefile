@@ -42,17 +42,19 @@ FAST := tests/simulation tests/unit tests/conformance
 
 test: test-fast $(STAMP) ## Everything: unit tests, simulation, a real API server, the product on a real node
 	@$(RUN) -m pytest -n 3 $(SIDE_BY_SIDE) -m "not bench" --durations=15 tests/api
-	@$(RUN) -m pytest -v -m "not bench" --durations=15 tests/e2e
+	@$(RUN) -m pytest -v -m "not prove" --durations=15 tests/e2e
 
 test-e2e: $(STAMP) ## Only the product on the local Kubernetes (root, Linux)
-	@$(RUN) -m pytest -v -m e2e --durations=15 tests/e2e
+	@$(RUN) -m pytest -v -m "not prove" --durations=15 tests/e2e
 
 test-fast: $(STAMP) ## Unit tests and simulation only: no cluster, no root
 	@$(RUN) -m pytest -n auto --maxprocesses 4 $(SIDE_BY_SIDE) -m "not bench" --durations=15 $(FAST)
 
-prove: $(STAMP) ## The full counts: 20,000 schedules, 1,000 crashes, a kill at every write, every fault (takes long)
+prove: $(STAMP) ## The full counts: 20,000 schedules, 1,000 crashes, every kill and fault, 100,000 requests (takes hours)
 	@MODELYARD_SCHEDULES=20000 MODELYARD_CRASHES=1000 MODELYARD_KILLS=all MODELYARD_FAULTS=all \
-	  $(RUN) -m pytest -s tests/simulation tests/unit/store tests/api/test_kills.py tests/api/test_faults.py
+	  MODELYARD_REQUESTS=100000 MODELYARD_ROLLBACKS=50 \
+	  $(RUN) -m pytest -s tests/simulation tests/unit/store tests/api/test_kills.py tests/api/test_faults.py \
+	  tests/e2e/test_proof.py
 
 lint: $(STAMP) ## ruff, mypy, import contracts
 	@$(VENV)/bin/ruff check .

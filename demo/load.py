@@ -2,7 +2,7 @@
 
 Runs in a pod. Three clients at once, each like many in the field: one connects anew for each
 request, one keeps its connection and replaces it when the server has closed it (RFC 9112, 9.3.1),
-one has a gRPC channel. Usage: load.py HOST MODEL NPZ-BASE64 MAX-SECONDS
+one has a gRPC channel. Usage: load.py HOST MODEL NPZ-BASE64 MAX-SECONDS PAUSE-SECONDS
 """
 
 import base64
@@ -22,7 +22,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 STOP = Path("/tmp/stop")  # noqa: S108 - in a pod of its own
-PAUSE = 0.04
+TELL_SECONDS = 5
 TIMEOUT = 10
 OK = 200
 CLASSES = 10
@@ -31,9 +31,10 @@ CLASSES = 10
 class Client(threading.Thread):
     """One client: counts what it asked, keeps what went wrong."""
 
-    def __init__(self, host: str, model: str, image: Any, until: float) -> None:
+    def __init__(self, place: tuple[str, str], image: Any, until: float, pause: float) -> None:
         super().__init__()
-        self.host, self.model, self.image, self.until = host, model, image, until
+        self.host, self.model = place
+        self.image, self.until, self.pause = image, until, pause
         self.requests = 0
         self.replaced = 0
         self.failures: list[str] = []
@@ -53,7 +54,7 @@ class Client(threading.Thread):
             except Exception as error:
                 lasted = time.time() - started
                 self.failures.append(f"{started:.2f} after {lasted:.2f} s: {error!r}"[:300])
-            time.sleep(PAUSE)
+            time.sleep(self.pause)
 
     def report(self) -> dict[str, Any]:
         """Return what was asked, and what went wrong."""
@@ -113,8 +114,8 @@ class KeptRest(Rest):
 class Grpc(Client):
     """One channel; gRPC itself moves it when the server says goodbye."""
 
-    def __init__(self, host: str, model: str, image: Any, until: float) -> None:
-        super().__init__(host, model, image, until)
+    def __init__(self, place: tuple[str, str], image: Any, until: float, pause: float) -> None:
+        super().__init__(place, image, until, pause)
         self.channel = grpc.insecure_channel(f"{self.host}:8500")
         self.stub = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
 
@@ -127,17 +128,22 @@ class Grpc(Client):
         self.versions[reply.model_spec.version.value] += 1
 
 
-def main(host: str, model: str, encoded: str, seconds: str) -> None:
-    """Run the three clients; print what they report as the last line."""
+def main(host: str, model: str, encoded: str, seconds: str, pause: str) -> None:
+    """Run the three clients; tell how far they are, and print what they report as the last line."""
     sample = np.load(io.BytesIO(base64.b64decode(encoded)))
     until = time.monotonic() + float(seconds)
     kinds: dict[str, type[Client]] = {"rest": Rest, "kept": KeptRest, "grpc": Grpc}
-    clients = {name: kind(host, model, sample["image"], until) for name, kind in kinds.items()}
+    clients = {
+        name: kind((host, model), sample["image"], until, float(pause))
+        for name, kind in kinds.items()
+    }
     for client in clients.values():
         client.start()
     print("started", flush=True)
     for client in clients.values():
-        client.join()
+        while client.is_alive():
+            client.join(TELL_SECONDS)
+            print(sum(each.requests for each in clients.values()), "requests", flush=True)
     print(json.dumps({name: client.report() for name, client in clients.items()}), flush=True)
 
 

@@ -19,7 +19,7 @@ def release(cluster: Cluster, timings: steps.Timings, console: Console) -> str:
     """Release two versions under load; return what became of the requests, in words."""
     better = _version(cluster, timings, console, "03-better.yaml", "digits-better")
     _say(cluster, console, "compare", "digits-v1", better)
-    load = Load(cluster, TENANT, NAME, NAME, MOST_SECONDS)
+    load = Load(cluster, TENANT, (NAME, NAME), MOST_SECONDS)
     with timings.step("kubectl apply -f examples/04-canary.yaml (released in steps, under load)"):
         text = (ROOT / "examples/04-canary.yaml").read_text()
         cluster.apply(text.replace("digits-v2", better), "--namespace", TENANT)

@@ -49,7 +49,7 @@ def test_steps_promote_a_good_version_and_roll_back_a_slow_one(yard, versions):
     one, two, slow = versions
     yard.apply(deployment("bird", one, lambda spec: spec.update(rollout=ROLLOUT, replicas=1)))
     _serves(yard, one)
-    load = Load(yard.cluster, yard.space, "bird", "bird", MOST_SECONDS)
+    load = Load(yard.cluster, yard.space, ("bird", "bird"), MOST_SECONDS)
 
     yard.edit("bird", modelVersionName=two)
     promoted = _serves(yard, two)["status"]

@@ -19,7 +19,6 @@ PAUSED = {
     "warmStableSeconds": 600,
     "progressDeadlineSeconds": 300,
 }
-KINDS = ("httproute", "grpcroute")
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
@@ -42,11 +41,7 @@ def _serves(yard, version, seconds=300):
 
 
 def _weights(yard, kind):
-    return _weights_of(yard.found(kind, "owl"))
-
-
-def _weights_of(route):
-    return {ref["name"]: ref["weight"] for ref in route["spec"]["rules"][-1]["backendRefs"]}
+    return gateway.weights_of(yard.found(kind, "owl"))
 
 
 def _paused_at(yard, weight):
@@ -64,7 +59,7 @@ def _paused_at(yard, weight):
     assert (stable["weight"], canary["weight"]) == (100 - weight, weight)
     assert abs(float(canary["observed"]) - weight) <= POINTS
     names = {"owl-" + stable["revision"]: 100 - weight, "owl-" + canary["revision"]: weight}
-    assert [_weights(yard, kind) for kind in KINDS] == [names, names]
+    assert [_weights(yard, kind) for kind in gateway.KINDS] == [names, names]
     return status
 
 
@@ -77,22 +72,12 @@ def _restarts(pod):
     return [status["restartCount"] for status in pod["status"]["containerStatuses"]]
 
 
-def _taken(yard, kind, weights):
-    """Tell whether the gateway has taken a route that says so."""
-    route = yard.found(kind, "owl")
-    said = [c for parent in route["status"]["parents"] for c in parent["conditions"]]
-    generation = route["metadata"]["generation"]
-    current = [c for c in said if c["type"] in {"Accepted", "ResolvedRefs"}]
-    taken = all(c["status"] == "True" and c["observedGeneration"] == generation for c in current)
-    return _weights_of(route) == weights and taken
-
-
 def test_weights_of_routes_are_followed_and_no_request_fails(yard, versions):
     one, two = versions
     spec = {"rollout": PAUSED, "replicas": 2, "traffic": gateway.routes()}
     yard.apply(deployment("owl", one, lambda found: found.update(spec)))
     _serves(yard, one)
-    load = Load(yard.cluster, yard.space, gateway.HOST, "owl", MOST_SECONDS)
+    load = Load(yard.cluster, yard.space, (gateway.HOST, "owl"), MOST_SECONDS)
 
     yard.edit("owl", modelVersionName=two)
     _paused_at(yard, 10)
@@ -124,11 +109,11 @@ def _abort(yard, version):
     yard.until("mdep", "owl", lambda f: f["status"].get("step", {}).get("weight") == 10, 240)
     yard.order("owl", "promote")
     _order_when(yard, 1)
-    yard.until("mdep", "owl", _half, 240)
+    yard.until("mdep", "owl", lambda found: gateway.divides(found, 50, 50), 240)
     stable = yard.found("mdep", "owl")["status"]["stable"]["revision"]
     started = time.monotonic()
     yard.order("owl", "abort")
-    while not all(_taken(yard, kind, {f"owl-{stable}": 100}) for kind in KINDS):
+    while not gateway.taken(yard, "owl", {f"owl-{stable}": 100}):
         assert time.monotonic() - started < 60, yard.found("mdep", "owl")["status"]
     seconds = time.monotonic() - started
     aborted = yard.wait("mdep", "owl", "RolledBack", reason="Aborted", seconds=30)
@@ -146,12 +131,6 @@ def _order_when(yard, index):
     found = yard.until("mdep", "owl", reached, 120)
     if found["status"]["step"]["index"] <= index:
         yard.order("owl", "promote")
-
-
-def _half(found):
-    traffic = found["status"].get("traffic", {})
-    weights = [share["weight"] for share in traffic.get("shares", ())]
-    return weights == [50, 50] and traffic.get("programmedSince")
 
 
 def test_a_gateway_that_does_not_exist_is_named_and_stable_stays(yard, versions):
@@ -174,7 +153,7 @@ def test_a_second_deployment_on_a_host_is_told_whose_it_is(yard, versions):
     yard.apply(deployment("wren", versions[0], lambda found: found.update(spec)))
     told = yard.wait("mdep", "wren", "TrafficProgrammed", reason="HostnameConflict", seconds=180)
     assert "ModelDeployment gateway/owl" in steps.condition(told, "TrafficProgrammed")["message"]
-    assert all(yard.get(kind, "wren") is None for kind in KINDS)
+    assert all(yard.get(kind, "wren") is None for kind in gateway.KINDS)
     yard.edit("wren", traffic=gateway.routes("wren.example.com"))
     yard.wait("mdep", "wren", "TrafficProgrammed", seconds=60)
-    assert all(yard.get(kind, "wren") is not None for kind in KINDS)
+    assert all(yard.get(kind, "wren") is not None for kind in gateway.KINDS)

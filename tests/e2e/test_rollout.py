@@ -65,7 +65,7 @@ def test_releases_a_changed_server_and_a_lost_pod_cost_no_request(yard, versions
     rollout = {"warmStableSeconds": 0}
     yard.apply(deployment("roll", one, lambda spec: spec.update(rollout=rollout)))
     _serves(yard, one)
-    load = Load(yard.cluster, yard.space, "roll", "roll", MOST_SECONDS)
+    load = Load(yard.cluster, yard.space, ("roll", "roll"), MOST_SECONDS)
     for version in (two, one):
         _release(yard, {"modelVersionName": version})
         _serves(yard, version)
